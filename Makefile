@@ -1,0 +1,45 @@
+# Everything here works in .venv, which scripts/setup.sh makes and keeps up to date.
+# PYTHON=/path/to/python3 chooses the interpreter it is made with.
+
+.DEFAULT_GOAL := all
+.NOTPARALLEL:
+.PHONY: all help demo test lint docs bench screenshots clean distclean
+
+export PYTHON
+ARGS ?=
+
+all: test lint  ## the tests, then the checks of the source (this is what plain 'make' does)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo:  ## the whole thing on this machine: two real servers, a crash, the report (ARGS="DIR --keep")
+	@scripts/setup.sh demo
+	@.venv/bin/llamaagent demo $(ARGS)
+
+test:  ## the tests with what this machine has (ARGS="-k words"; see docs/developing.md for TEST_INSTALL)
+	@scripts/setup.sh test
+	@scripts/test.sh $(ARGS)
+
+lint:  ## form, rules, types, floors, spelling, docs up to date
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+docs:  ## write the generated parts of docs/ anew
+	@scripts/setup.sh lint
+	@COLUMNS=80 NO_COLOR=1 .venv/bin/cog -r docs/*.md README.md
+
+bench:  ## what a pass costs, as a multiple of a bare Python start
+	@scripts/setup.sh demo
+	@.venv/bin/python scripts/bench.py $(ARGS)
+
+screenshots:  ## the pictures of the README, from a real report
+	@scripts/setup.sh test
+	@.venv/bin/python scripts/screenshots.py $(ARGS)
+
+clean:  ## remove what tools left behind; .venv and .cache stay
+	rm -rf dist .build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## and the environment and the built llama-server too
+	rm -rf .venv .cache

@@ -1,0 +1,29 @@
+"""All commands, as data: `SPECS` in the order in which help lists them, `QUICK` those that cron calls.
+
+`SPECS` is put together when somebody asks for it, so that an idle pass does not build what it does not use.
+"""
+
+from __future__ import annotations
+
+from llamaagent.cli.commands.quick import PS, RUN
+from llamaagent.cli.commands.words import DAILY, DATA, MACHINE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.spec import Spec
+
+    SPECS: tuple[Spec, ...]
+
+GROUPS = (DAILY, MACHINE, DATA)
+QUICK = {spec.name: spec for spec in (RUN, PS)}
+
+
+def __getattr__(name: str) -> tuple[Spec, ...]:
+    """Give `SPECS`."""
+    if name != "SPECS":
+        raise AttributeError(name)
+    from llamaagent.cli.commands.daily import LOOK
+    from llamaagent.cli.commands.data import DATA_COMMANDS
+    from llamaagent.cli.commands.steer import STEER
+
+    return (*LOOK, *STEER, *DATA_COMMANDS)

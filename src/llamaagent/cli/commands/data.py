@@ -1,0 +1,136 @@
+"""Machines and requests, reports and data."""
+
+from __future__ import annotations
+
+from llamaagent.cli.commands.words import DATA, MACHINE, NAMES, SINCE
+from llamaagent.cli.spec import LISTING, Arg, Opt, Spec
+
+DATA_COMMANDS = (
+    Spec(
+        "gpus",
+        MACHINE,
+        "The cards: use, memory, holders (ours and foreign), reservations.",
+        "gpus:run",
+        LISTING,
+        (),
+        "llamaagent gpus --json",
+    ),
+    Spec(
+        "stats",
+        MACHINE,
+        "Requests in figures: how many, tokens, speed.",
+        "stats:run",
+        (
+            SINCE,
+            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+            Opt(
+                "by",
+                ("--by",),
+                "A row for each.",
+                "text",
+                None,
+                ("model", "day", "project", "session", "build", "commit", "gpu"),
+            ),
+            *LISTING,
+        ),
+        (NAMES,),
+        "llamaagent stats --since 7d --by day",
+    ),
+    Spec(
+        "report build",
+        DATA,
+        "Write the static site.",
+        "report:build",
+        (
+            Opt("out", ("-o", "--out"), "Where (default: reports.directory).", "text", "DIR"),
+            Opt("open", ("--open",), "Print the file:// address."),
+        ),
+        (),
+        "llamaagent report build -o /var/www/llama",
+    ),
+    Spec(
+        "query",
+        DATA,
+        "Read-only SQL over tables and views, with limits.",
+        "query:run",
+        (
+            Opt("limit", ("-n", "--limit"), "At most so many rows (default 10000).", "int", "N"),
+            Opt("timeout", ("--timeout",), "At most so long (default 10s).", "text", "TIME"),
+            *LISTING,
+        ),
+        (Arg("sql", "One SELECT.", required=True),),
+        'llamaagent query "SELECT profile, count(*) FROM generations GROUP BY 1"',
+    ),
+    Spec(
+        "db info",
+        DATA,
+        "Where the database is, its version, size and rows.",
+        "db:info",
+        (Opt("json", ("--json",), "One JSON object."),),
+        (),
+        "llamaagent db info",
+    ),
+    Spec(
+        "db init",
+        DATA,
+        "Make the database if there is none.",
+        "db:init",
+        (),
+        (),
+        "llamaagent db init",
+    ),
+    Spec(
+        "db migrate",
+        DATA,
+        "Bring the database to this program's version (every command that writes does so).",
+        "db:migrate",
+        (),
+        (),
+        "llamaagent db migrate",
+    ),
+    Spec(
+        "settings",
+        DATA,
+        "Effective settings, each with its origin.",
+        "settings:run",
+        LISTING,
+        (Arg("key", "One key, such as reports.every, or a prefix."),),
+        "llamaagent settings reports",
+    ),
+    Spec(
+        "install cron",
+        DATA,
+        "Add or update one marked block in the crontab: a pass a minute. Shows it first.",
+        "install:cron",
+        (
+            Opt("remove", ("--remove",), "Take it out again."),
+            Opt("yes", ("--yes",), "Do it without asking."),
+            Opt("print", ("--print",), "Only show it."),
+        ),
+        (),
+        "llamaagent install cron",
+    ),
+    Spec(
+        "install systemd",
+        DATA,
+        "Add or update a systemd unit that runs the loop and leaves servers alone when it ends. Shows it first.",
+        "install:systemd",
+        (
+            Opt("user", ("--user",), "For this user's manager (default unless root)."),
+            Opt("remove", ("--remove",), "Take it out again."),
+            Opt("yes", ("--yes",), "Do it without asking."),
+            Opt("print", ("--print",), "Only show it."),
+        ),
+        (),
+        "llamaagent install systemd --user",
+    ),
+    Spec(
+        "completion",
+        DATA,
+        "Print the completion script for a shell.",
+        "completion:run",
+        (),
+        (Arg("shell", "bash, zsh or fish.", required=True),),
+        "llamaagent completion bash > /etc/bash_completion.d/llamaagent",
+    ),
+)

@@ -1,0 +1,65 @@
+"""`gpus`: the cards as they were last seen, with who holds memory on them and what is promised."""
+
+from __future__ import annotations
+
+import json
+
+from llamaagent.cli.output import chosen_format, clean, emit
+from llamaagent.cli.site import context, database, load
+from llamaagent.store.read import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.spec import Values
+
+_BAR = 20
+_SHOWN = ("idx", "name", "use", "utilization_percent", "reserved_mib", "temp", "power", "status")
+
+
+def run(values: Values) -> int:
+    """Read the cards now, and print them with holders and reservations."""
+    opened = load(values)
+    with database(opened, write=True) as db:
+        ctx = context(opened, db)
+        reading = ctx.read_gpus()
+        if reading.available:
+            from llamaagent.launch.identity import boot_id
+            from llamaagent.reconcile.record import holders_of
+
+            with db:
+                ctx.samples.add_gpus(reading.cards, holders_of(ctx, reading), boot_id(), opened.clock.now())
+        table = select(db, "list_gpus")
+    for row in table.rows:
+        row["holders"] = json.loads(str(row["holders"] or "[]"))
+        row["reservations"] = json.loads(str(row["reservations"] or "[]"))
+    if chosen_format(values) != "table":
+        emit(values, table.rows, table.columns)
+        return 0
+    empty = f"the cards cannot be read: {reading.error}" if reading.error else "no GPU on this host"
+    rows = [
+        {**row, "use": _bar(row), "power": _power(row), "temp": row["temperature_celsius"]}
+        for row in table.rows
+    ]
+    emit(values, rows, table.columns, shown=_SHOWN, empty=empty)
+    for row in table.rows:
+        for holder in row["holders"] if isinstance(row["holders"], list) else ():
+            who = holder.get("profile") or f"{holder.get('user') or '?'}: {holder.get('command') or '?'}"
+            print(
+                f"  gpu {row['idx']}: pid {holder['pid']} holds {holder['memory_mib'] or '?'} MiB ({clean(str(who))})"
+            )
+    return 0
+
+
+def _bar(row: dict[str, object]) -> str:
+    used, total = row["memory_used_mib"], row["memory_total_mib"]
+    if not isinstance(used, int) or not isinstance(total, int) or not total:
+        return "-"
+    full = round(_BAR * used / total)
+    return f"{'#' * full}{'.' * (_BAR - full)} {used}/{total} MiB"
+
+
+def _power(row: dict[str, object]) -> str | None:
+    power, limit = row["power_mw"], row["power_limit_mw"]
+    if not isinstance(power, int):
+        return None
+    return f"{power // 1000}/{limit // 1000} W" if isinstance(limit, int) else f"{power // 1000} W"

@@ -1,0 +1,110 @@
+"""`history`, `why`, `events`: what happened, newest first."""
+
+from __future__ import annotations
+
+import json
+
+from llamaagent.cli.output import chosen_format, clean, emit
+from llamaagent.cli.rows import moment
+from llamaagent.cli.site import database, load, matching
+from llamaagent.store.read import Table, select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.spec import Values
+    from llamaagent.store.types import Connection
+
+_LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+_HISTORY = ("instance_id", "profile", "launched", "ended", "status", "reason", "exit", "restarts",
+            "peak_memory_mib", "build", "commit")  # fmt: skip
+
+
+def since(values: Values, now: int, name: str = "since") -> int:
+    """A time that a person typed, as Unix seconds; 0 when none was given. Raises UsageError."""
+    text = values.text(name)
+    if text is None:
+        return 0
+    from llamaagent.base.errors import UsageError
+    from llamaagent.base.units import UnitError, parse_when
+
+    try:
+        return parse_when(text, now)
+    except UnitError as error:
+        raise UsageError(f"--{name}: {error}") from error
+
+
+def _limited(values: Values, table: Table, default: int) -> Table:
+    """Only the names asked for, and at most so many rows."""
+    rows = table.rows
+    if values.many("name"):
+        wanted = matching(values.many("name"), {str(row["profile"]) for row in rows})
+        rows = tuple(row for row in rows if row["profile"] in wanted)
+    return Table(table.columns, rows[: values.number("limit") or default])
+
+
+def history_rows(values: Values, db: Connection, now: int) -> Table:
+    """Every launch, with times for people beside the numbers."""
+    table = select(db, "list_history", {"since": since(values, now), "limit": -1})
+    table = _limited(values, table, 100_000)
+    for row in table.rows:
+        row["launched"], row["ended"] = moment(row["launched_ts"]), moment(row["ended_ts"])
+        code, signal = row["exit_code"], row["exit_signal"]
+        row["exit"] = f"signal {signal}" if signal is not None else code
+        row["commit"] = (
+            str(row["git_commit"])[:8] + ("+" if row["git_dirty"] else "") if row["git_commit"] else None
+        )
+    return table
+
+
+def history(values: Values) -> int:
+    """Every launch."""
+    opened = load(values)
+    with database(opened, write=False) as db:
+        table = history_rows(values, db, opened.clock.now())
+    emit(values, table.rows, table.columns, shown=_HISTORY, empty="nothing was launched")
+    return 0
+
+
+def why(values: Values) -> int:
+    """The decision journal; each entry with its arithmetic below it."""
+    opened = load(values)
+    with database(opened, write=False) as db:
+        table = select(db, "list_decisions", {"since": since(values, opened.clock.now()), "limit": -1})
+    table = _limited(values, table, 50)
+    for row in table.rows:
+        row["arithmetic"] = json.loads(str(row["arithmetic"])) if row["arithmetic"] else {}
+    if chosen_format(values) != "table":
+        emit(values, table.rows, table.columns)
+        return 0
+    for row in table.rows:
+        count = row["count"]
+        times = (
+            f" ({count} times, last {moment(row['last_ts'])})" if isinstance(count, int) and count > 1 else ""
+        )
+        detail = f": {clean(str(row['detail']))}" if row["detail"] else ""
+        print(f"{moment(row['ts'])}  {row['profile']}  {row['action']}  {row['reason']}{detail}{times}")
+        figures = row["arithmetic"]
+        if isinstance(figures, dict) and figures:
+            print("    " + "  ".join(f"{name}={value}" for name, value in figures.items()))
+    if not table.rows and not values.flag("quiet"):
+        from llamaagent.cli.output import say
+
+        say("no decisions yet")
+    return 0
+
+
+def events(values: Values) -> int:
+    """The agent's own log."""
+    opened = load(values)
+    given = {
+        "since": since(values, opened.clock.now()),
+        "source": values.text("source"),
+        "text": values.text("grep"),
+    }
+    with database(opened, write=False) as db:
+        level = _LEVELS[values.text("level") or "debug"]
+        table = select(db, "list_events", {**given, "level": level, "limit": values.number("limit") or 100})
+    for row in table.rows:
+        row["time"] = moment(row["ts"])
+    emit(values, table.rows, table.columns, shown=("time", "level", "source", "message"), empty="no events")
+    return 0

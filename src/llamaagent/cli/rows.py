@@ -1,0 +1,110 @@
+"""Rows for people and scripts: profiles with their derived state."""
+
+from __future__ import annotations
+
+import json
+
+from llamaagent.domain import instance as st
+from llamaagent.domain.shown import is_problem, state
+from llamaagent.domain.wish import wish
+from llamaagent.launch.identity import alive, boot_id
+from llamaagent.store.instances import InstanceStore
+from llamaagent.store.read import select
+from llamaagent.store.wishes import WishStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
+    from llamaagent.domain.profile import Profile
+    from llamaagent.domain.wish import Override
+    from llamaagent.store.types import Connection
+
+PROFILE_COLUMNS = (
+    "profile", "kind", "status", "state", "wanted", "health", "reason", "detail", "since", "retry_at", "override",
+    "pid", "container_id", "host", "port", "url", "gpus", "memory_mib", "gpu_memory_mib", "tokens_per_second",
+    "requests_processing", "uptime_s", "restarts", "build", "git_commit", "project", "labels", "outdated",
+    "instance_id", "source",
+)  # fmt: skip
+
+
+def profile_rows(opened: Opened, db: Connection) -> list[dict[str, object]]:
+    """One row a declared or live profile, with its shown state; the process is looked at, not believed."""
+    now = opened.clock.now()
+    declared = {profile.name: profile for profile in opened.site.profiles}
+    overrides = WishStore(db).overrides()
+    newest = {row.profile: row for row in InstanceStore(db).newest()}
+    boot = boot_id()
+    stored = {str(row["profile"]): row for row in select(db, "list_profiles").rows}
+    rows = []
+    for name in sorted(stored.keys() | declared.keys()):
+        row: dict[str, object] = dict(stored.get(name) or {"profile": name})
+        instance = newest.get(name)
+        if instance is not None and instance.status in st.LIVE and instance.pid is not None:
+            row["alive"] = alive(instance.server, boot=boot)
+        rows.append(_row(row, declared.get(name), overrides.get(name), now))
+    return rows
+
+
+def _row(
+    row: dict[str, object], profile: Profile | None, override: Override | None, now: int
+) -> dict[str, object]:
+    status = row.get("status") if row.get("instance_id") is not None else None
+    known = str(status) if status is not None else None
+    want = wish(profile, override, now) if profile is not None else None
+    reason, retry = row.get("reason"), row.get("retry_ts")
+    shown = state(
+        known,
+        str(reason) if reason else None,
+        wish=want,
+        restarts=_int(row.get("restarts")) or 0,
+        retry_ts=_int(retry),
+        now=now,
+    )
+    gone = row.get("alive") is False
+    since = _int(row.get("ready_ts")) if known in {st.RUNNING, st.UNHEALTHY} else _int(row.get("launched_ts"))
+    uptime = max(0, now - since) if since and known in st.LIVE else None
+    made = {column: row.get(column) for column in PROFILE_COLUMNS}
+    made |= {
+        "status": known or "stopped",
+        "state": f"{shown}, but its process is gone" if gone else shown,
+        "wanted": want.wanted if want is not None else False,
+        "since": row.get("since_ts"),
+        "retry_at": retry,
+        "gpus": json.loads(str(row["gpus"])) if row.get("gpus") else [],
+        "labels": dict(profile.labels) if profile is not None else json.loads(str(row.get("labels") or "{}")),
+        "uptime_s": uptime,
+        "uptime": None if uptime is None else age(uptime),
+        "kind": row.get("kind") or (profile.runtime.kind if profile is not None else None),
+        "pid": row.get("pid") if known in st.LIVE else None,
+        "problem": is_problem(known, want) or gone,
+    }
+    made["outdated"] = bool(
+        profile is not None and known in st.LIVE and row.get("launch_hash") != profile.launch_hash
+    )
+    if made["tokens_per_second"] is not None:
+        made["tokens_per_second"] = round(float(str(made["tokens_per_second"])), 2)
+    return made
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def age(seconds: int) -> str:
+    """42s, 5m, 3h12m, 4d2h: two units at most."""
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m"
+    if seconds < 86400:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
+    return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
+
+
+def moment(ts: object) -> str | None:
+    """A time as people read it, in the host's zone."""
+    if not isinstance(ts, int):
+        return None
+    import time
+
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ts))

@@ -1,0 +1,132 @@
+"""`run`: one pass for cron, or the loop for a supervisor."""
+
+from __future__ import annotations
+
+from llamaagent.base.errors import BAD_CONFIG, LockHeldError
+from llamaagent.cli.output import say
+from llamaagent.cli.site import claim, context, database, load, matching
+from llamaagent.domain import instance as st
+from llamaagent.reconcile.passes import run_pass
+from llamaagent.reconcile.problems import news, problems
+from llamaagent.store.locks import Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
+    from llamaagent.cli.spec import Values
+    from llamaagent.reconcile.passes import PassResult
+    from llamaagent.store.types import Connection
+
+REPORT_WAIT_S = 60.0
+
+
+def run(values: Values) -> int:
+    """One pass with --once, else the loop."""
+    if values.flag("once"):
+        return once(values)
+    from llamaagent.cli.loop import loop
+
+    return loop(values)
+
+
+def once(values: Values) -> int:
+    """One pass: quiet when fine, exact when not."""
+    opened = load(values)
+    refuse_broken_settings(opened)
+    with database(opened, write=True) as db:
+        claim(db, opened)
+        try:
+            lock = Lock(opened.database, "pass").take(opened.clock)
+        except LockHeldError as error:
+            if values.flag("require_lock"):
+                raise
+            say(f"another pass is on ({error}); nothing was done")
+            return 0
+        with lock:
+            result = one_pass(values, opened, db)
+            if values.flag("wait"):
+                result = _settle(values, opened, db, result)
+        publish(values, opened, db)
+    return BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
+
+
+def refuse_broken_settings(opened: Opened) -> None:
+    """Wrong settings mean that nothing may be started or stopped. Raises ConfigError with every fault."""
+    if opened.site.settings_ok:
+        return
+    from llamaagent.base.errors import ConfigError
+    from llamaagent.config.load import format_faults
+
+    raise ConfigError(f"the settings are wrong; nothing was touched\n{format_faults(opened.site)}")
+
+
+def one_pass(values: Values, opened: Opened, db: Connection) -> PassResult:
+    """One pass under a lock that the caller holds; says what is news."""
+    ctx = context(opened, db, only=_only(values, opened, db), approved=values.flag("yes"))
+    result = run_pass(ctx)
+    told = news(ctx, problems(ctx, result))
+    if not values.flag("quiet"):
+        for text in told.appeared:
+            say(text)
+        for text in told.ended:
+            say(f"ended: {text}")
+    if values.number("verbose"):
+        for action in result.actions:
+            say(
+                f"{action.kind} {action.profile}: {action.reason}"
+                + (f" ({action.detail})" if action.detail else "")
+            )
+    return result
+
+
+def _only(values: Values, opened: Opened, db: Connection) -> frozenset[str] | None:
+    """The profiles that this pass is limited to, None = all."""
+    names = values.many("name")
+    declared = frozenset(profile.name for profile in opened.site.profiles)
+    if names:
+        from llamaagent.store.instances import InstanceStore
+
+        return matching(names, declared | {row.profile for row in InstanceStore(db).newest()})
+    return declared if values.many("profiles") else None
+
+
+def _settle(values: Values, opened: Opened, db: Connection, result: PassResult) -> PassResult:
+    """Pass again until nothing is loading or stopping, or --timeout is over."""
+    from llamaagent.base.units import parse_duration
+
+    text = values.text("timeout")
+    until = opened.clock.monotonic() + (60 if text is None else parse_duration(text) or 0)
+    while opened.clock.monotonic() < until:
+        if not any(row.status in {st.LOADING, st.STOPPING} for row in result.rows):
+            break
+        opened.clock.sleep(0.2)
+        result = one_pass(values, opened, db)
+    return result
+
+
+def publish(values: Values, opened: Opened, db: Connection) -> None:
+    """Build the report in a child when it is due; at most a minute is spent waiting for it."""
+    every = opened.site.settings.reports.every_s
+    if every is None or values.flag("no_report"):
+        return
+    from llamaagent.store.samples import SampleStore
+
+    samples = SampleStore(db)
+    last = samples.metadata("report_ts")
+    now = opened.clock.now()
+    if last is not None and 0 <= now - int(last) < every:
+        return
+    with db:
+        samples.set_metadata("report_ts", str(now), now)
+    from llamaagent.base.run import run as run_program
+    from llamaagent.cli.report import command, environment
+
+    argv = command(opened)
+    result = run_program(argv, deadline_s=REPORT_WAIT_S, max_output_bytes=65536, env=environment(), cwd="/")
+    if result.code != 0:
+        reason = (
+            "it took too long" if result.timed_out else result.err.decode("utf-8", "replace").strip()[-500:]
+        )
+        say(f"the report was not built: {reason}")
+        with db:
+            samples.log("error", "report", f"not built: {reason}", now, "report")

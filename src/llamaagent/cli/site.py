@@ -1,0 +1,148 @@
+"""From a command line to an open site: settings and profiles, the database, the context of a pass."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from llamaagent.base.clock import SystemClock
+from llamaagent.base.errors import ConfigError
+from llamaagent.base.paths import HostPaths, Places, places
+from llamaagent.config.load import Site, load_site_cached
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llamaagent.cli.spec import Values
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.reconcile.context import Context
+    from llamaagent.store.types import Connection
+
+NVML_TIMEOUT_S = 4.0
+
+
+class Opened(NamedTuple):
+    """A loaded site and where its things are. The database is not open yet."""
+
+    site: Site
+    places: Places
+    database: str
+    site_path: str  # what the database remembers: the real path of the settings file
+    clock: SystemClock
+
+
+def load(values: Values, *, need_settings: bool = True) -> Opened:
+    """Load settings and profiles as the command line says. Raises ConfigError when there is nothing to load."""
+    clock = SystemClock()
+    environ = os.environ
+    found = places(environ)
+    site = load_site_cached(
+        config=values.text("config"),
+        profiles=values.many("profiles"),
+        environ=environ,
+        cwd=os.getcwd(),
+        cache_dir=found.cache,
+        clock=clock,
+    )
+    path = site.settings.file
+    if path is None and site.settings.profiles:
+        path = site.settings.profiles[0]
+    if path is None:
+        if need_settings:
+            raise ConfigError("no llamaagent.yaml was found here or above", hint="llamaagent init")
+        path = ""
+    given = values.text("db")
+    database = os.path.abspath(given) if given else site.settings.database or found.database
+    return Opened(site, found, database, os.path.realpath(path) if path else "", clock)
+
+
+def site_id(site_path: str) -> str:
+    """The short name that every server of this site carries in its environment."""
+    import hashlib
+
+    return hashlib.sha256(site_path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@contextmanager
+def database(opened: Opened, *, write: bool, create: bool = True) -> Iterator[Connection]:
+    """The site's database, open for the time of the block; what SQLite raises inside becomes one of our errors."""
+    from llamaagent.store.connect import open_database
+    from llamaagent.store.errors import translate
+
+    db = open_database(opened.database, write=write, create=create)
+    try:
+        with translate(opened.database):
+            yield db
+    finally:
+        db.close()
+
+
+def claim(db: Connection, opened: Opened) -> None:
+    """One database, one site. Raises ConfigError when it belongs to another."""
+    import json
+
+    from llamaagent.store.samples import SampleStore
+
+    samples = SampleStore(db)
+    known = samples.metadata("site")
+    if known is None:
+        with db:
+            samples.set_metadata("site", json.dumps(opened.site_path), opened.clock.now())
+    elif json.loads(known) != opened.site_path:
+        raise ConfigError(
+            f"{opened.database} belongs to the site {json.loads(known)}, not to {opened.site_path}",
+            hint="choose another database with --db or `database:`",
+        )
+
+
+def context(
+    opened: Opened, db: Connection, *, only: frozenset[str] | None = None, approved: bool = False
+) -> Context:
+    """Everything that a pass needs."""
+    from llamaagent.reconcile.context import Context
+    from llamaagent.store.instances import InstanceStore
+    from llamaagent.store.samples import SampleStore
+    from llamaagent.store.wishes import WishStore
+
+    host = HostPaths()
+
+    def read_gpus() -> GpuReading:
+        from llamaagent.collect.gpu import collect_gpus
+
+        return collect_gpus(host, NVML_TIMEOUT_S)
+
+    return Context(
+        settings=opened.site.settings,
+        site=opened.site,
+        site_id=site_id(opened.site_path),
+        db=db,
+        instances=InstanceStore(db),
+        samples=SampleStore(db),
+        wishes=WishStore(db),
+        clock=opened.clock,
+        places=opened.places,
+        environ=os.environ,
+        read_gpus=read_gpus,
+        host=host,
+        only=only,
+        approved=approved,
+    )
+
+
+def matching(patterns: tuple[str, ...], names: frozenset[str] | set[str]) -> frozenset[str]:
+    """Names that the patterns (with * and ?) mean. Raises ConfigError for one that means nothing."""
+    from fnmatch import fnmatchcase
+
+    found: set[str] = set()
+    for pattern in patterns:
+        hits = {name for name in names if fnmatchcase(name, pattern)}
+        if not hits:
+            from difflib import get_close_matches
+
+            near = get_close_matches(pattern, list(names), 1)
+            hint = f"did you mean {near[0]}?" if near else "llamaagent ps -a"
+            raise ConfigError(f"no profile is named {pattern}", hint=hint)
+        found |= hits
+    return frozenset(found)

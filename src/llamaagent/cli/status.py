@@ -1,0 +1,70 @@
+"""`status`: one screen, worst first; exits 1 when something wanted is not running or a file is refused."""
+
+from __future__ import annotations
+
+from llamaagent.cli.output import emit_object, say
+from llamaagent.cli.rows import age, profile_rows
+from llamaagent.cli.site import database, load
+from llamaagent.store.read import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
+    from llamaagent.cli.spec import Values
+
+_STALE_PASSES = 5
+
+
+def run(values: Values) -> int:
+    """Print the screen, or one object with --json."""
+    opened = load(values)
+    with database(opened, write=False) as db:
+        rows = profile_rows(opened, db)
+        last = select(db, "list_last_sample").rows[0]["ts"]
+        recent = select(
+            db,
+            "list_stats",
+            {"by": None, "since": opened.clock.now() - 3600, "until": 1 << 62, "profiles": None},
+        )
+    faults = [str(fault) for fault in opened.site.faults if fault.severity == "error"]
+    problems = [row for row in rows if row["problem"]]
+    passed = opened.clock.now() - last if isinstance(last, int) else None
+    summary: dict[str, object] = {
+        "ok": not problems and not faults,
+        "site": opened.site_path,
+        "database": opened.database,
+        "last_pass_s": passed,
+        "wanted": sum(1 for row in rows if row["wanted"]),
+        "running": sum(1 for row in rows if row["status"] == "running"),
+        "problems": [
+            {"profile": r["profile"], "state": r["state"], "reason": r["reason"], "detail": r["detail"]}
+            for r in problems
+        ],
+        "faults": faults,
+        "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
+        "instances": [{k: v for k, v in row.items() if k not in {"problem", "uptime"}} for row in rows],
+    }
+    if values.flag("json"):
+        emit_object(summary)
+    else:
+        _screen(opened, summary, rows)
+    return 0 if summary["ok"] else 1
+
+
+def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, object]]) -> None:
+    passed = summary["last_pass_s"]
+    when = f"last pass {age(passed)} ago" if isinstance(passed, int) else "no pass yet"
+    print(f"{summary['running']} of {summary['wanted']} wanted are running; {when}; "
+          f"{summary['requests_last_hour']} requests in the last hour")  # fmt: skip
+    if isinstance(passed, int) and passed > _STALE_PASSES * max(60, opened.site.settings.interval_s):
+        print(f"no pass for {age(passed)}: is cron or the supervisor running? (llamaagent install cron)")
+    for fault in summary["faults"] if isinstance(summary["faults"], list) else ():
+        print(f"refused: {fault}")
+    for row in sorted(rows, key=lambda r: (not r["problem"], str(r["profile"]))):
+        mark = "!" if row["problem"] else " "
+        where = f"  {row['url']}" if row["status"] in {"running", "unhealthy"} and row["url"] else ""
+        since = f"  {row['uptime']}" if row["uptime"] else ""
+        detail = f"  {row['detail']}" if row["problem"] and row["detail"] else ""
+        print(f"{mark} {row['profile']}  {row['state']}{since}{where}{detail}")
+    if not rows:
+        say("no profiles; llamaagent new NAME --model FILE writes one")

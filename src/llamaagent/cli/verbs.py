@@ -1,0 +1,204 @@
+"""`start`, `stop`, `restart`, `reset`, `rm`, `detach`: record the wish in one short transaction, then pass for it."""
+
+from __future__ import annotations
+
+import os
+
+from llamaagent.base.errors import NOT_FINE, REFUSED, UsageError
+from llamaagent.cli.output import say
+from llamaagent.cli.run import refuse_broken_settings
+from llamaagent.cli.site import claim, context, database, load, matching
+from llamaagent.domain import instance as st
+from llamaagent.domain.wish import Override
+from llamaagent.reconcile.passes import run_pass
+from llamaagent.store.instances import InstanceStore
+from llamaagent.store.locks import Lock
+from llamaagent.store.wishes import WishStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
+    from llamaagent.cli.spec import Values
+    from llamaagent.domain.instance import Instance
+    from llamaagent.store.types import Connection
+
+_POLL_S = 0.1
+
+
+def start(values: Values) -> int:
+    """Wanted from now on."""
+    return _override(values, "start")
+
+
+def stop(values: Values) -> int:
+    """Not wanted from now on."""
+    return _override(values, "stop")
+
+
+def restart(values: Values) -> int:
+    """Stop and start again."""
+    return _override(values, "restart")
+
+
+def reset(values: Values) -> int:
+    """Back to the file's word."""
+    opened = _opened(values)
+    with database(opened, write=True) as db:
+        claim(db, opened)
+        names = _names(values, opened, db)
+        for name in sorted(names):
+            WishStore(db).unsay(name, "reset", user(), os.getuid(), values.text("note"), opened.clock.now())
+        if values.flag("no_wait"):
+            return 0
+        wanted = {p.name for p in opened.site.profiles if p.name in names and p.state == "running"}
+        return _reach(values, opened, db, names, lambda row: _as_wished(row, row.profile in wanted))
+
+
+def rm(values: Values) -> int:
+    """Retire what no file declares."""
+    opened = _opened(values)
+    with database(opened, write=True) as db:
+        claim(db, opened)
+        names = _names(values, opened, db)
+        declared = {p.name for p in opened.site.profiles} | set(opened.site.names_declared)
+        for name in sorted(names & declared):
+            raise UsageError(
+                f"{name} is declared by a file", hint="remove its file, or: llamaagent stop " + name
+            )
+        store, wishes, now = InstanceStore(db), WishStore(db), opened.clock.now()
+        for name in sorted(names):
+            wishes.unsay(name, "rm", user(), os.getuid(), values.text("note"), now)
+            wishes.retire(name, now)
+        code = _reach(values, opened, db, names, lambda row: row.status in st.OVER, approved=True)
+        for name in sorted(names):
+            store.deleted(name)
+    return code
+
+
+def detach(values: Values) -> int:
+    """Forget it, leave it running."""
+    opened = _opened(values)
+    with database(opened, write=True) as db:
+        claim(db, opened)
+        names = _names(values, opened, db)
+        with Lock(opened.database, "pass").take(opened.clock, _timeout(values)):
+            for name in sorted(names):
+                _say_override(values, opened, db, name, "detach")
+                InstanceStore(db).detach(name, opened.clock.now())
+    return 0
+
+
+def _opened(values: Values) -> Opened:
+    opened = load(values)
+    refuse_broken_settings(opened)
+    return opened
+
+
+def _override(values: Values, action: str) -> int:
+    opened = _opened(values)
+    with database(opened, write=True, create=action != "stop") as db:
+        claim(db, opened)
+        names = _names(values, opened, db)
+        for name in sorted(names):
+            _say_override(values, opened, db, name, action)
+        if values.flag("no_wait"):
+            return 0
+        return _reach(values, opened, db, names, lambda row: _as_wished(row, action != "stop"))
+
+
+def _say_override(values: Values, opened: Opened, db: Connection, name: str, action: str) -> None:
+    now = opened.clock.now()
+    declared = {p.name: p.state for p in opened.site.profiles}
+    if action in {"start", "restart"} and name not in declared:
+        raise UsageError(f"{name} is declared by no file on this host, so nothing can be started")
+    override = Override(name, action, now, _until(values, now), declared.get(name), user(), None)
+    WishStore(db).say(override, os.getuid(), values.text("note"), now)
+
+
+def _until(values: Values, now: int) -> int | None:
+    from llamaagent.base.units import UnitError, parse_duration, parse_when
+
+    length, until = values.text("for"), values.text("until")
+    if length is not None and until is not None:
+        raise UsageError("--for and --until exclude each other")
+    try:
+        if length is not None:
+            seconds = parse_duration(length)
+            return None if seconds is None else now + seconds
+        return None if until is None else parse_when(until, now, future=True)
+    except UnitError as error:
+        raise UsageError(f"{'--for' if length else '--until'}: {error}") from error
+
+
+def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
+    """The profiles meant. Raises UsageError when none is."""
+    known = {p.name for p in opened.site.profiles}
+    if values.flag("outdated"):
+        from llamaagent.cli.rows import profile_rows
+
+        return frozenset(str(row["profile"]) for row in profile_rows(opened, db) if row["outdated"])
+    if values.flag("all"):
+        return frozenset(known)
+    if not values.many("name"):
+        raise UsageError("name at least one profile, or --all")
+    return matching(values.many("name"), known | {row.profile for row in InstanceStore(db).newest()})
+
+
+def _timeout(values: Values) -> float:
+    from llamaagent.base.units import UnitError, parse_seconds
+
+    try:
+        return float(parse_seconds(values.text("timeout") or "60s"))
+    except UnitError as error:
+        raise UsageError(f"--timeout: {error}") from error
+
+
+def _as_wished(row: Instance, wanted: bool) -> bool:
+    return row.status == st.RUNNING if wanted else row.status in st.OVER
+
+
+def _reach(
+    values: Values,
+    opened: Opened,
+    db: Connection,
+    names: frozenset[str],
+    reached: object,
+    *,
+    approved: bool = False,
+) -> int:
+    """Pass for these names until they are as wished, refused, or the time is up."""
+    until = opened.clock.monotonic() + _timeout(values)
+    ctx = context(opened, db, only=names, approved=approved)
+    while True:
+        with Lock(opened.database, "pass").take(opened.clock, max(0.0, until - opened.clock.monotonic())):
+            result = run_pass(ctx, sample=False)
+        rows = [row for row in result.rows if row.profile in names]
+        held = [row for row in rows if row.status == st.CREATED]
+        missing = [row for row in rows if not reached(row)]  # type: ignore[operator]
+        if not missing:
+            if not values.flag("quiet"):
+                for row in rows:
+                    say(
+                        f"{row.profile}: {row.status}"
+                        + (f" at {row.host}:{row.port}" if row.status == st.RUNNING else "")
+                    )
+            return 0
+        if held and len(held) == len(missing):
+            for row in held:
+                say(f"{row.profile}: refused, {row.reason}: {row.detail}")
+            return REFUSED
+        if opened.clock.monotonic() >= until or all(row.status == st.ERROR for row in missing):
+            for row in missing:
+                say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
+            return NOT_FINE
+        opened.clock.sleep(_POLL_S)
+
+
+def user() -> str:
+    """Who asks, by the real uid: a name that a log can keep."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

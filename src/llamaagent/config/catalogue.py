@@ -1,0 +1,76 @@
+"""The options of llama-server: every spelling, what value each takes, what became of the old ones.
+
+Read from the bundled catalogue.json, which scripts/make_catalogue.py writes; 37 KB, so only what parses a
+file loads it. Option names here are the first long spelling without its dashes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+FILE = os.path.join(os.path.dirname(__file__), "catalogue.json")
+
+
+class Option(NamedTuple):
+    """One option. value: none | int | float | string | path | list | enum."""
+
+    name: str
+    names: tuple[str, ...]  # with dashes, as the help prints them
+    value: str
+    negations: tuple[str, ...] = ()
+    values: int = 1  # how many arguments follow the option, for all that take any
+    choices: tuple[str, ...] = ()
+    separator: str | None = None
+    repeatable: bool = False
+    gone: str | None = None  # refused or ignored by the server: advice
+    exits: bool = False  # prints something and ends
+    preset: bool = False  # brings a model of its own
+    env: str | None = None
+    default: str | None = None
+    group: str = "server"
+
+
+class Catalogue(NamedTuple):
+    """All options of one build. Spellings carry no dashes in front and no underscores."""
+
+    source: str
+    options: dict[str, Option]
+    spellings: dict[str, tuple[str, bool]]  # spelling -> (option name, is it the negation)
+    gone: dict[str, str]  # spellings that the build does not know -> advice
+
+    def find(self, spelling: str) -> tuple[Option, bool] | None:
+        """The option behind any spelling and whether it is the negated one; None when unknown."""
+        hit = self.spellings.get(bare(spelling))
+        return None if hit is None else (self.options[hit[0]], hit[1])
+
+
+def bare(spelling: str) -> str:
+    """A spelling as the catalogue keeps it.
+
+    >>> bare("--ctx_size"), bare("-c")
+    ('ctx-size', 'c')
+    """
+    return spelling.lstrip("-").replace("_", "-")
+
+
+def load_catalogue() -> Catalogue:
+    """Read the bundled catalogue (from a folder or from inside a zip file)."""
+    spec = __spec__
+    data = spec.loader.get_data(FILE)  # type: ignore[union-attr]
+    return make_catalogue(json.loads(data))
+
+
+def make_catalogue(document: dict[str, Any]) -> Catalogue:
+    """Build the look-up tables from the document in catalogue.json."""
+    options: dict[str, Option] = {}
+    spellings: dict[str, tuple[str, bool]] = {}
+    for name, entry in document["options"].items():
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        option = Option(name=name, **fields)
+        options[name] = option
+        for negated, words in ((False, option.names), (True, option.negations)):
+            for word in words:
+                spellings[bare(word)] = (name, negated)
+    return Catalogue(document["source"], options, spellings, document["gone"])

@@ -1,0 +1,86 @@
+"""What a pass decides: actions, each with a reason from a fixed list, prose, and the arithmetic behind it. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Action kinds, which are also the words in `decisions.action`.
+START = "start"  # commit an intent and spawn
+HOLD = "hold"  # wanted, cannot be launched now
+ADOPT = "adopt"  # a live process of ours gets its row, or its row gets its pid
+READY = "ready"  # loading -> running
+UNHEALTHY = "unhealthy"  # running -> unhealthy
+RECOVERED = "recovered"  # unhealthy -> running
+STOP = "stop"  # -> stopping
+SIGNAL = "signal"  # the next signal of a stop
+END = "end"  # seen gone, -> stopped or error
+CANCEL = "cancel"  # created -> stopped: no longer wanted before it was launched
+GUARD = "guard"  # too many would be retired at once: none is
+FAILING = "failing"  # a health probe failed, below the limit; counted, not journalled
+HEALED = "healed"  # the count of failed probes goes back to 0; not journalled
+
+# Reasons that users and scripts may rely on; docs/reasons.md explains each (a test holds the two together).
+REASONS = (
+    "declared",  # the profile's state is running
+    "override",  # an operator's start or stop
+    "state",  # the profile's state is stopped
+    "restart",  # an operator's restart
+    "update",  # the launch hash changed
+    "retired",  # no file declares it any more
+    "host",  # declared, but not for this host
+    "guard",  # retirement stopped by the guard
+    "adopted",  # found alive without a row, or without its pid
+    "healthy",  # the health probe answers
+    "health",  # the health probe fails
+    "start-timeout",  # not healthy within health.start_timeout
+    "crash",  # ended by itself: exit status or signal in detail
+    "exited",  # ended by itself with status 0
+    "failed",  # ended by itself, and its log says only that it failed
+    "oom-host",
+    "oom-gpu",
+    "bad-option",
+    "bad-model",
+    "missing-model",
+    "missing-binary",
+    "missing-secret",
+    "port-taken",
+    "gpu-memory",
+    "gpu-missing",
+    "unsupported",  # declared, but this version does not launch that kind
+    "reboot",  # the machine was started again since
+    "not-launched",  # the agent died between its intent and the spawn
+    "lost",  # gone, and nobody could record how
+    "signal",  # the next signal of a stop
+    "detached",  # an operator's detach: forgotten, left running
+)
+
+
+class Arithmetic(NamedTuple):
+    """One figure of a decision: its name with the unit at the end, and its value."""
+
+    name: str
+    value: int | str | None
+
+
+class Action(NamedTuple):
+    """One thing to do or to record. instance_id None: there is no row yet."""
+
+    kind: str
+    profile: str
+    instance_id: int | None
+    reason: str
+    detail: str | None = None
+    arithmetic: tuple[Arithmetic, ...] = ()
+    signal: str | None = None  # SIGNAL and STOP: TERM or KILL; STOP None = wait for requests first
+    due_ts: int | None = None  # STOP and SIGNAL: when the next signal is due; END: when to try again
+    status: str | None = None  # END: stopped or error
+
+
+class Plan(NamedTuple):
+    """What one look at the world leads to, in the order in which it is done."""
+
+    actions: tuple[Action, ...] = ()
+
+    def journalled(self) -> tuple[Action, ...]:
+        """The actions that get a row in `decisions`."""
+        return tuple(a for a in self.actions if a.kind not in {FAILING, HEALED})

@@ -1,0 +1,38 @@
+"""What was seen of one launch: its processes, its exit record, its health. Made by reconcile/observe.py."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Health as one probe saw it.
+OK = "ok"
+LOADING = "loading"
+REFUSED = "refused"
+TIMEOUT = "timeout"
+FAILED = "failed"
+NOT_ASKED = "not-asked"
+
+
+class Sight(NamedTuple):
+    """One live row's launch, as seen in this pass."""
+
+    instance_id: int
+    same_boot: bool = True
+    server_alive: bool = False
+    wrapper_alive: bool = False
+    others_alive: bool = False  # other members of the group, when both of the above are gone
+    exit_known: bool = False
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    end_reason: str | None = None  # from the exit status and the log's last lines
+    end_detail: str | None = None
+    health: str = NOT_ASKED
+    health_ms: int | None = None
+    http_status: int | None = None
+    listener: str = "unknown"  # ours | stranger | none | unknown
+    requests_processing: int | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Nothing of this launch lives any more."""
+        return not (self.server_alive or self.wrapper_alive or self.others_alive)

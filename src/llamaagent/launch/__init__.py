@@ -1,0 +1,1 @@
+"""Starting, finding and ending real processes; their environment and command line; the embedded server."""

@@ -1,0 +1,1 @@
+"""One pass: load, observe, decide, act, record, publish. `decide` is pure; the rest is the edge."""

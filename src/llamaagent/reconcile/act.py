@@ -1,0 +1,192 @@
+"""Doing what was decided, one action at a time, each with its own short transaction."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llamaagent.base.errors import LlamaAgentError, StorageError
+from llamaagent.domain import instance as st
+from llamaagent.domain import plan as act
+from llamaagent.launch.ending import signal_launch
+from llamaagent.reconcile.logs import read_rest
+from llamaagent.reconcile.starting import HeldError, held, launch, prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.instance import Instance
+    from llamaagent.domain.plan import Action
+    from llamaagent.domain.profile import Profile
+    from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.observe import View
+
+_SIGNALS = {"TERM": 15, "KILL": 9}
+
+
+class Borders(NamedTuple):
+    """What an action may need to know, asked only when it does."""
+
+    gpus: Callable[[], GpuReading]
+    git: Callable[[], tuple[str | None, int | None]]
+
+
+def perform(
+    ctx: Context,
+    action: Action,
+    rows: Mapping[str, Instance],
+    profiles: Mapping[str, Profile],
+    view: View,
+    borders: Borders,
+) -> Action:
+    """Do one action; gives what really happened (a start that is refused becomes a hold)."""
+    row = rows.get(action.profile)
+    now = ctx.clock.now()
+    if action.kind == act.START:
+        done = _start(ctx, action, row, profiles[action.profile], tuple(rows.values()), borders)
+    elif action.kind == act.GUARD:
+        if ctx.instances.journal(action, now):
+            tell(ctx, action, now)
+        return action
+    elif row is None:
+        return action
+    else:
+        done = _with_row(ctx, action, row, view, now)
+    if done.kind != act.HOLD:  # told where it is made, when it is news
+        tell(ctx, done, now)
+    return done
+
+
+def _with_row(ctx: Context, action: Action, row: Instance, view: View, now: int) -> Action:
+    store = ctx.instances
+    if action.kind == act.READY:
+        store.ready(row.id, action, now)
+        ctx.wishes.healthy(row.profile, row.profile_hash or "", now)
+    elif action.kind == act.UNHEALTHY:
+        store.change(row.id, st.UNHEALTHY, row.failures + 1, action, now)
+    elif action.kind == act.RECOVERED:
+        store.change(row.id, st.RUNNING, 0, action, now)
+    elif action.kind == act.FAILING:
+        store.failures(row.id, row.failures + 1)
+    elif action.kind == act.HEALED:
+        store.failures(row.id, 0)
+    elif action.kind == act.CANCEL:
+        store.ended(row, action._replace(status=st.STOPPED), None, None, now, now)
+    elif action.kind == act.STOP:
+        _stop(ctx, action, row, now)
+    elif action.kind == act.SIGNAL:
+        store.next_signal(row.id, "TERM" if row.signals_sent == 0 else "KILL", action.due_ts, action, now)
+        signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal or "TERM"])
+    elif action.kind == act.END:
+        return _end(ctx, action, row, view, now)
+    return action
+
+
+def _start(
+    ctx: Context,
+    action: Action,
+    row: Instance | None,
+    profile: Profile,
+    rows: tuple[Instance, ...],
+    borders: Borders,
+) -> Action:
+    now = ctx.clock.now()
+    hashes = (profile.launch_hash, profile.profile_hash)
+    more: dict[str, object] = {"project": profile.project, "model_path": profile.model.path}
+    more["restarts"] = _restarts(row, profile, now)
+    kind = profile.runtime.kind
+    try:
+        prepared = prepare(ctx, profile, rows, borders.gpus(), borders.git())
+    except HeldError as error:
+        hold = held(profile, error)
+        instance_id, news = ctx.instances.hold(row, profile.name, kind, hashes, hold, now, **more)
+        if news:
+            tell(ctx, hold, now)
+        return hold._replace(instance_id=instance_id)
+    action = action._replace(arithmetic=(*action.arithmetic, *prepared.arithmetic))
+    ctx.checkpoint("before-intent")
+    with ctx.db:
+        instance_id, _ = ctx.instances.hold(row, profile.name, kind, hashes, action, now, **more)
+        ctx.instances.intend(instance_id, prepared.intent, prepared.claims, action, now)
+    try:
+        launch(ctx, prepared, instance_id)
+    except StorageError:
+        raise
+    except LlamaAgentError as error:
+        ctx.samples.log("error", profile.name, str(error), now, "launch")
+    return action._replace(instance_id=instance_id)
+
+
+def _restarts(row: Instance | None, profile: Profile, now: int) -> int:
+    """How many launches in a row ended by themselves; a long healthy life starts the count anew."""
+    if row is None or row.status == st.STOPPED:
+        return 0
+    if row.status == st.CREATED:
+        return row.restarts
+    lived = (row.ended_ts or now) - row.ready_ts if row.ready_ts is not None else 0
+    return 1 if lived >= profile.restart.reset_after_s else row.restarts + 1
+
+
+def _stop(ctx: Context, action: Action, row: Instance, now: int) -> None:
+    """Record the wish to stop, then signal: a signal without a record would look like a crash."""
+    ctx.instances.stopping(row.id, action.due_ts, action, now)
+    if action.reason == "restart":
+        ctx.wishes.done(row.profile, now)
+    if action.signal is not None:
+        ctx.instances.next_signal(row.id, "TERM", action.due_ts, action, now)
+        signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal])
+
+
+def _end(ctx: Context, action: Action, row: Instance, view: View, now: int) -> Action:
+    """The launch is over: read the rest of its log, tell why it ended, release what it held."""
+    sight = view.sights.get(row.id)
+    rest = read_rest(ctx, row)
+    code = sight.exit_code if sight is not None else None
+    signal = sight.exit_signal if sight is not None else None
+    if action.reason == "crash":
+        reason, detail = rest.why(code, signal)
+        action = action._replace(reason=reason, detail=detail)
+    ended_ts = _ended_ts(row, now)
+    with ctx.db:
+        ctx.instances.ended(row, action, code, signal, ended_ts, now)
+        rest.store(ctx)
+    if action.reason in {"retired", "host"}:
+        ctx.wishes.retire(row.profile, now)
+    _remove(row.exit_path)
+    return action
+
+
+def _ended_ts(row: Instance, now: int) -> int:
+    """When the wrapper wrote its record; now when it left none. Never before the launch, never in the future."""
+    from llamaagent.launch.exits import read_exit
+
+    record = read_exit(row.exit_path) if row.exit_path else None
+    if record is None:
+        return now
+    return max(min(record.ended_ts, now), row.launched_ts or 0)
+
+
+def _remove(path: str | None) -> None:
+    """The exit record is in the row now."""
+    if path is None:
+        return
+    import contextlib
+    import os
+
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def tell(ctx: Context, action: Action, now: int) -> None:
+    """One line in `logs` for each change."""
+    if action.kind in {act.FAILING, act.HEALED}:
+        return
+    level = "warning" if action.kind in {act.HOLD, act.UNHEALTHY, act.GUARD} else "info"
+    if action.kind == act.END and action.status == st.ERROR:
+        level = "error"
+    text = f"{action.kind} {action.profile}: {action.reason}" + (
+        f" ({action.detail})" if action.detail else ""
+    )
+    with ctx.db:
+        ctx.samples.log(level, action.profile, text, now, "decision")

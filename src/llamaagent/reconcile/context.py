@@ -1,0 +1,48 @@
+"""What one pass is given: the declared, the database, the clock and the borders to the host."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llamaagent.base.paths import HostPaths, Places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llamaagent.base.clock import Clock
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.config.site import Site
+    from llamaagent.domain.settings import Settings
+    from llamaagent.store.instances import InstanceStore
+    from llamaagent.store.samples import SampleStore
+    from llamaagent.store.types import Connection
+    from llamaagent.store.wishes import WishStore
+
+
+def nothing(_step: str) -> None:
+    """The checkpoint of every day: go on."""
+
+
+class Context(NamedTuple):
+    """One pass's surroundings. checkpoint: called at each step of a launch; tests end the process there."""
+
+    settings: Settings
+    site: Site
+    site_id: str
+    db: Connection
+    instances: InstanceStore
+    samples: SampleStore
+    wishes: WishStore
+    clock: Clock
+    places: Places
+    environ: Mapping[str, str]
+    read_gpus: Callable[[], GpuReading]
+    host: HostPaths = HostPaths()
+    only: frozenset[str] | None = None  # act for these profiles alone
+    approved: bool = False  # retirements beyond the guard
+    checkpoint: Callable[[str], None] = nothing
+
+    def chosen(self, profile: str) -> bool:
+        """Whether this pass acts for the profile."""
+        return self.only is None or profile in self.only

@@ -1,0 +1,202 @@
+"""One pass from beginning to end: observe, decide, act until nothing is left to do or the time is up, record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llamaagent.domain import instance as st
+from llamaagent.domain import plan as act
+from llamaagent.reconcile import git
+from llamaagent.reconcile.act import Borders, perform
+from llamaagent.reconcile.decide import Subject, World, decide
+from llamaagent.reconcile.declared import Declared, in_force, missing
+from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
+from llamaagent.reconcile.record import Recorded, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.instance import Instance
+    from llamaagent.domain.plan import Action, Plan
+    from llamaagent.reconcile.context import Context
+
+PASS_S = 10.0
+_STOP_WAIT_S = 4.0  # of a pass may go into watching servers end
+_POLL_S = 0.02
+_ROUNDS = 12  # a bound for the impossible: each round moves at least one launch one step
+
+
+class PassResult(NamedTuple):
+    """What a pass did and how the world is after it."""
+
+    actions: tuple[Action, ...]
+    declared: Declared
+    rows: tuple[Instance, ...]
+    view: View
+    recorded: Recorded | None
+
+
+class _Asked:
+    """Answers of the slow borders, asked once a pass and only when needed."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._gpus: GpuReading | None = None
+        self._git: git.GitState | None = None
+
+    def gpus(self) -> GpuReading:
+        if self._gpus is None:
+            self._gpus = self._ctx.read_gpus()
+        return self._gpus
+
+    def git(self) -> tuple[str | None, int | None]:
+        if self._git is None:
+            folders = self._ctx.settings.profiles
+            self._git = git.describe(folders[0]) if folders else git.GitState()
+        return self._git.commit, self._git.dirty
+
+
+def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
+    """One pass. The caller holds the pass lock."""
+    until = ctx.clock.monotonic() + PASS_S
+    asked = _Asked(ctx)
+    borders = Borders(asked.gpus, asked.git)
+    declared = declare(ctx, asked)
+    done: list[Action] = []
+    scanned = False
+    for _ in range(_ROUNDS):
+        rows, view = _look(ctx, declared, until)
+        plan = decide(world(ctx, declared, rows, view))
+        if not scanned and any(action.kind == act.START for action in plan.actions):
+            scanned = True  # before anything is started: is there a live server that has lost its row?
+            if _adopt(ctx, declared):
+                continue
+        _join(ctx, rows, view)
+        acted = _carry_out(ctx, plan, rows, declared, view, borders, done)
+        if not acted or ctx.clock.monotonic() >= until:
+            break
+        _watch_stops(ctx, until)
+    rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
+    recorded = record(ctx, rows, view, asked.gpus()) if sample else None
+    return PassResult(tuple(done), declared, rows, view, recorded)
+
+
+def declare(ctx: Context, asked: _Asked) -> Declared:
+    """Store what is newly declared; join it with what was declared before."""
+    hashes = ctx.wishes.last_hashes()
+    fresh = [p for p in ctx.site.profiles if hashes.get(p.name) != (p.profile_hash, p.source)]
+    if fresh:
+        ctx.wishes.declare(fresh, asked.git(), ctx.clock.now())
+        hashes |= {p.name: (p.profile_hash, p.source) for p in fresh}
+    return in_force(ctx.site, hashes, ctx.wishes.last_good() if missing(ctx.site, hashes) else None)
+
+
+def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
+    """What a pass would do now. Writes nothing."""
+    hashes = ctx.wishes.last_hashes()
+    declared = in_force(ctx.site, hashes, ctx.wishes.last_good() if missing(ctx.site, hashes) else None)
+    rows, view = _look(ctx, declared, ctx.clock.monotonic() + PASS_S)
+    return decide(world(ctx, declared, rows, view)), rows, view, declared
+
+
+def world(ctx: Context, declared: Declared, rows: Iterable[Instance], view: View) -> World:
+    """Everything that `decide` is told."""
+    overrides = ctx.wishes.overrides()
+    by_name = {row.profile: row for row in rows}
+    names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
+    subjects = []
+    for name in sorted(names):
+        row = by_name.get(name)
+        if not ctx.chosen(name):
+            continue
+        subjects.append(
+            Subject(
+                name,
+                declared.profiles.get(name),
+                declared.gone.get(name, "retired"),
+                row,
+                view.sights.get(row.id) if row is not None else None,
+                overrides.get(name),
+            )
+        )
+    return World(ctx.clock.now(), tuple(subjects), ctx.approved)
+
+
+def _look(ctx: Context, declared: Declared, until: float) -> tuple[tuple[Instance, ...], View]:
+    rows = ctx.instances.newest()
+    deadline = max(0.2, min(PROBE_DEADLINE_S, until - ctx.clock.monotonic()))
+    return rows, observe(ctx, rows, declared.profiles, deadline)
+
+
+def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
+    """Rows whose pid was not stored get it: the agent ended between the spawn and the storing."""
+    for row in rows:
+        found = view.found.get(row.launch_id or "") if row.status in st.LIVE and row.pid is None else None
+        if found is None or found.server is None:
+            continue
+        now = ctx.clock.now()
+        ctx.instances.spawned(row.id, found.wrapper, found.server, now)
+        action = act.Action(act.ADOPT, row.profile, row.id, "adopted", f"pid {found.server.pid}")
+        ctx.instances.journal(action, now)
+
+
+def _adopt(ctx: Context, declared: Declared) -> bool:
+    """Live servers of this site without a row get one instead of a second server."""
+    from llamaagent.reconcile.adopting import adopt_strays
+
+    return adopt_strays(ctx, declared)
+
+
+def _carry_out(
+    ctx: Context,
+    plan: Plan,
+    rows: Iterable[Instance],
+    declared: Declared,
+    view: View,
+    borders: Borders,
+    done: list[Action],
+) -> bool:
+    """Do the plan; True when something was done after which another look makes sense."""
+    by_name = {row.profile: row for row in rows}
+    again = False
+    for action in plan.actions:
+        result = perform(ctx, action, by_name, declared.profiles, view, borders)
+        done.append(result)
+        again = again or result.kind in {act.END, act.STOP, act.SIGNAL, act.CANCEL}
+    return again
+
+
+def _watch_stops(ctx: Context, until: float) -> None:
+    """Servers that were signalled are watched together for a moment: most end at once."""
+    from llamaagent.launch.identity import alive
+    from llamaagent.launch.process import bury
+
+    until = min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
+    while ctx.clock.monotonic() < until:
+        bury()
+        ending = [r for r in ctx.instances.newest() if r.status == st.STOPPING and r.signals_sent]
+        if not any(alive(r.server, ctx.host) or alive(r.wrapper, ctx.host) for r in ending):
+            return
+        ctx.clock.sleep(_POLL_S)
+
+
+def stop_everything(ctx: Context, timeout_s: float = 60.0) -> None:
+    """Stop every live instance as if its profile said `state: stopped`, and wait until they are gone."""
+    until = ctx.clock.monotonic() + timeout_s
+    stopped = tuple(profile._replace(state="stopped") for profile in ctx.site.profiles)
+    ctx = ctx._replace(site=ctx.site._replace(profiles=stopped), approved=True)
+    declared = Declared({profile.name: profile for profile in stopped}, {}, {})
+    borders = Borders(ctx.read_gpus, lambda: (None, None))
+    while ctx.clock.monotonic() < until:
+        rows, view = _look(ctx, declared, until)
+        if not any(row.status in st.LIVE for row in rows):
+            return
+        subjects = world(ctx, declared, rows, view).subjects
+        plain = tuple(subject._replace(override=None) for subject in subjects)
+        _carry_out(
+            ctx, decide(World(ctx.clock.now(), plain, approved=True)), rows, declared, view, borders, []
+        )
+        _watch_stops(ctx, min(until, ctx.clock.monotonic() + 1))
+        ctx.clock.sleep(_POLL_S)

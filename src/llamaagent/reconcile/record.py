@@ -1,0 +1,152 @@
+"""The samples of a pass and what the logs gave, in one transaction."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llamaagent.collect.instance import build_instance_sample
+from llamaagent.collect.process import collect_process, list_descendants
+from llamaagent.collect.system import collect_system
+from llamaagent.domain import instance as st
+from llamaagent.domain import sight as seen
+from llamaagent.domain.sample import InstanceSample, SystemSample
+from llamaagent.reconcile.logs import read_news
+from llamaagent.store.samples import Holder, PassFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.instance import Instance
+    from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.observe import View
+    from llamaagent.store.samples import LastInstance, LastSystem
+
+_HEALTH_WORDS = {seen.OK: "healthy", seen.LOADING: "loading", seen.NOT_ASKED: "unknown"}
+
+
+class Recorded(NamedTuple):
+    """What one pass added."""
+
+    instances: int
+    requests: int
+
+
+def record(
+    ctx: Context, rows: Iterable[Instance], view: View, gpus: GpuReading, requests_before: int = 0
+) -> Recorded:
+    """Measure and store. requests_before: finished requests that this pass stored already, of servers that ended."""
+    now = ctx.clock.now()
+    live = [row for row in rows if row.status in st.LIVE]
+    last = ctx.samples.last_system()
+    samples = _instances(ctx, live, view, gpus, now)
+    system = _system(ctx, last, view.boot_id)
+    readings = read_news(ctx)
+    with ctx.db:
+        added = requests_before + sum(reading.store(ctx) for reading in readings)
+        ctx.samples.add_system(system, _facts(live, last, view.boot_id, added, now), now)
+        if gpus.available:
+            ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus), view.boot_id, now)
+        for sample in samples:
+            ctx.samples.add_instance(sample, now)
+        for row in live:
+            sight = view.sights.get(row.id)
+            if sight is not None and sight.server_alive:
+                word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
+                ctx.instances.health(row.id, word, sight.http_status, sight.health_ms, now)
+    return Recorded(len(samples), added)
+
+
+def _system(ctx: Context, last: LastSystem | None, boot: str) -> SystemSample:
+    directories = ctx.settings.model_directories
+    previous = None
+    if last is not None:
+        counters = {k: v for k, v in last._asdict().items() if k not in {"ts", "boot_id"}}
+        previous = SystemSample(**counters)
+    return collect_system(
+        ctx.host,
+        directories[0] if directories else ctx.places.data,
+        previous,
+        same_boot=last is not None and last.boot_id == boot,
+    )
+
+
+def _facts(live: list[Instance], last: LastSystem | None, boot: str, requests: int, now: int) -> PassFacts:
+    active = [row for row in live if row.status in {st.RUNNING, st.UNHEALTHY}]
+    uptime = max((now - (row.ready_ts or now) for row in active), default=0)
+    same = last is not None and last.boot_id == boot and now > last.ts
+    return PassFacts(now - last.ts if same and last else None, boot, len(active), max(0, uptime), requests)
+
+
+def _instances(
+    ctx: Context, live: list[Instance], view: View, gpus: GpuReading, now: int
+) -> list[InstanceSample]:
+    previous = ctx.samples.last_instances()
+    made: list[InstanceSample] = []
+    for row in live:
+        sight = view.sights.get(row.id)
+        server = row.server
+        if sight is None or not sight.server_alive or server is None:
+            continue
+        before = previous.get(row.id)
+        usage = collect_process(ctx.host, list_descendants(ctx.host, server.pid))
+        sample = build_instance_sample(
+            row.id,
+            usage=usage,
+            counters=view.counters.get(row.id),
+            previous=_previous(before),
+            elapsed_s=None if before is None else now - before.ts,
+            health_ms=sight.health_ms,
+        )
+        memory, utilization = _gpu_use(row, gpus)
+        made.append(sample._replace(gpu_memory_mib=memory, gpu_utilization_percent=utilization))
+    return made
+
+
+def _previous(before: LastInstance | None) -> InstanceSample | None:
+    if before is None:
+        return None
+    return InstanceSample(**{k: v for k, v in before._asdict().items() if k != "ts"})
+
+
+def _gpu_use(row: Instance, gpus: GpuReading) -> tuple[int | None, int | None]:
+    """MiB that the server holds over all cards, and the mean use of the cards it holds memory on."""
+    held = [(c, h) for c in gpus.cards for h in c.holders if h.pid in {row.pid, row.wrapper_pid}]
+    if not held:
+        return None, None
+    memory = [h.memory_mib for _, h in held if h.memory_mib is not None]
+    use = [c.utilization_percent for c, _ in held if c.utilization_percent is not None]
+    return (sum(memory) if memory else None), (sum(use) // len(use) if use else None)
+
+
+def holders_of(ctx: Context, gpus: GpuReading) -> list[Holder]:
+    """Every process that holds memory on a card, with its name, and the instance when it is one of ours."""
+    ours = {
+        row.pid: row.id for row in ctx.instances.newest() if row.pid is not None and row.status in st.LIVE
+    }
+    return [
+        Holder(h.uuid, h.pid, h.memory_mib, *_who(h.pid, ctx), ours.get(h.pid))
+        for c in gpus.cards
+        for h in c.holders
+    ]
+
+
+def _who(pid: int, ctx: Context) -> tuple[str | None, str | None]:
+    """User and command of a process that holds memory on a card."""
+    import os
+    import pwd
+
+    from llamaagent.launch.identity import read_small
+
+    folder = f"{ctx.host.proc}/{pid}"
+    try:
+        words = read_small(f"{folder}/cmdline").split(b"\0")
+        uid = os.stat(folder).st_uid
+    except OSError:
+        return None, None
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return user, words[0].decode("utf-8", "replace")[:200] or None

@@ -1,0 +1,209 @@
+"""Puts a site into a folder so that a reader never sees half of it.
+
+Pictures and the style sheet carry a hash of their content in their names, so new ones never replace what an
+old page shows. They are put in place first, then the pages, one rename each, the one added last at the end;
+pictures of the pages before stay until the next time. What is ours stands in a list in the folder; everything
+else there is left alone. Killed at any instant, this leaves the old site whole, or pages that are each whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+from llamaagent.base.errors import CannotCreateError, LockHeldError, StorageError, StoreFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+LIST = ".llamaagent-site.json"
+_LOCK = ".llamaagent-report.lock"
+_STAGE = ".llamaagent-new"
+_MARK = b'<meta name="generator" content="llamaagent">'
+_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
+
+
+class Published(NamedTuple):
+    """What a publication did: paths relative to the folder."""
+
+    written: tuple[str, ...]
+    kept: int
+    removed: tuple[str, ...]
+
+
+class Site:
+    """A folder that is being given a new site. Use as a context manager: it holds the folder's lock.
+
+    public: pages 0644 in 0755, so that a web server can read them; else 0600 in 0700. A folder that was
+    there before keeps its own mode. Raises LockHeldError when another build is on, CannotCreateError.
+    """
+
+    def __init__(self, directory: str, *, public: bool) -> None:
+        self.directory = directory
+        self._file_mode = 0o644 if public else 0o600
+        self._folder_mode = 0o755 if public else 0o700
+        self._stage = os.path.join(directory, _STAGE)
+        self._lock = -1
+        self._assets: set[str] = set()
+        self._pages: list[str] = []
+        self._staged: set[str] = set()
+        self._listed: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._make_folder(self.directory)
+            self._lock = os.open(
+                os.path.join(self.directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise CannotCreateError(
+                f"cannot write the report to {self.directory}: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise LockHeldError(f"another report is being written to {self.directory}") from error
+        shutil.rmtree(self._stage, ignore_errors=True)  # what a killed build left
+        self._listed = _read_list(self.directory)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._stage, ignore_errors=True)
+        os.close(self._lock)
+
+    def has_asset(self, path: str) -> bool:
+        """Is this picture there from an earlier build? Its name tells its content; it is then kept."""
+        if path in self._staged:
+            return True
+        ours = path in self._listed["assets"] or path in self._listed["previous"]
+        if ours and os.path.isfile(os.path.join(self.directory, path)):
+            self._assets.add(path)
+            return True
+        return False
+
+    def add_asset(self, path: str, content: bytes) -> None:
+        """Stage a picture or a style sheet. path: relative, with a hash of the content in the name."""
+        self._assets.add(path)
+        if not self.has_asset(path):
+            self._write(path, content)
+
+    def add_page(self, path: str, content: bytes) -> None:
+        """Stage a page; the last added is put in place last. Raises CannotCreateError over a foreign file."""
+        self._pages.append(path)
+        target = os.path.join(self.directory, path)
+        there = _read(target)
+        if there == content:
+            return
+        if there is not None and path not in self._listed["pages"] and _MARK not in there:
+            raise CannotCreateError(
+                f"{target} is not a page of llamaagent",
+                hint="give the report a folder of its own, or move that file",
+            )
+        self._write(path, content)
+
+    def publish(self) -> Published:
+        """Put everything staged in place, then remove what was ours and is no longer."""
+        pages = [path for path in self._pages if path in self._staged]
+        assets = sorted(self._staged.difference(pages))
+        removed: list[str] = []
+        if not self._staged and self._same("pages", self._pages) and self._same("assets", self._assets):
+            return Published((), len(self._pages) + len(self._assets), ())
+        try:
+            self._save_list(
+                keep_old_pages=True
+            )  # a kill from here on leaves nothing that we do not know as ours
+            for path in (*assets, *pages):
+                self._make_folder(os.path.dirname(os.path.join(self.directory, path)))
+                os.replace(os.path.join(self._stage, path), os.path.join(self.directory, path))
+            removed = [path for path in self._unused() if _remove(self.directory, path)]
+            self._save_list(keep_old_pages=False)
+        except OSError as error:
+            raise _storage_error(self.directory, error) from error
+        kept = len(self._pages) + len(self._assets) - len(self._staged)
+        return Published((*assets, *pages), kept, tuple(removed))
+
+    def _same(self, kind: str, paths: Iterable[str]) -> bool:
+        return set(self._listed[kind]) == set(paths)
+
+    def _unused(self) -> list[str]:
+        """Pages that the site no longer has, and pictures that neither these nor the last pages show."""
+        old = set(self._listed["pages"]) | set(self._listed["previous"])
+        return sorted(old.difference(self._pages, self._assets, self._listed["assets"]))
+
+    def _save_list(self, *, keep_old_pages: bool) -> None:
+        pages, previous = set(self._pages), set(self._listed["assets"]) - self._assets
+        if keep_old_pages:
+            pages |= set(self._listed["pages"])
+            previous |= set(self._listed["previous"]) - self._assets
+        lists = {"assets": sorted(self._assets), "pages": sorted(pages), "previous": sorted(previous)}
+        content = json.dumps(lists, indent=1).encode()
+        self._write(LIST, content)
+        self._staged.discard(LIST)
+        os.replace(os.path.join(self._stage, LIST), os.path.join(self.directory, LIST))
+
+    def _write(self, path: str, content: bytes) -> None:
+        staged = os.path.join(self._stage, path)
+        try:
+            os.makedirs(os.path.dirname(staged), mode=0o700, exist_ok=True)
+            handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                os.fchmod(file.fileno(), self._file_mode)
+        except OSError as error:
+            raise _storage_error(self.directory, error) from error
+        self._staged.add(path)
+
+    def _make_folder(self, path: str) -> None:
+        if not os.path.isdir(path):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            os.chmod(path, self._folder_mode)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _read_list(directory: str) -> dict[str, list[str]]:
+    """The folder's list of our files; a damaged one counts as empty, so nothing is removed by it."""
+    found: dict[str, list[str]] = {"assets": [], "pages": [], "previous": []}
+    try:
+        lists = json.loads(_read(os.path.join(directory, LIST)) or b"{}")
+        for key in found:
+            paths = lists.get(key, [])
+            found[key] = [path for path in paths if isinstance(path, str) and _inside(path)]
+    except (ValueError, AttributeError, TypeError):
+        return {"assets": [], "pages": [], "previous": []}
+    return found
+
+
+def _inside(path: str) -> bool:
+    return not os.path.isabs(path) and ".." not in path.split("/") and path == os.path.normpath(path)
+
+
+def _remove(directory: str, path: str) -> bool:
+    try:
+        os.unlink(os.path.join(directory, path))
+    except FileNotFoundError:
+        return False
+    try:
+        os.rmdir(os.path.dirname(os.path.join(directory, path)))
+    except OSError:
+        return True  # other files are in it
+    return True
+
+
+def _storage_error(directory: str, error: OSError) -> StorageError:
+    kind = StoreFullError if error.errno in _FULL else StorageError
+    return kind(f"cannot write the report to {directory}: {error.strerror}")

@@ -1,0 +1,176 @@
+"""Rows as sql/report.sql gives them, field for column in its order. Units are in the names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Sampling(NamedTuple):
+    """How samples were taken. last_ts: the newest of all; period_s: median spacing, None without one."""
+
+    last_ts: int | None
+    period_s: int | None
+
+
+class SystemRow(NamedTuple):
+    """The newest sample of the machine."""
+
+    ts: int
+    cpu_cores: int | None
+    cpu_percent: float | None
+    load_1min: float | None
+    memory_used_mib: int | None
+    memory_total_mib: int | None
+    swap_used_mib: int | None
+    swap_total_mib: int | None
+    disk_used_mib: int | None
+    disk_total_mib: int | None
+    active_instances: int | None
+
+
+class ProfileRow(NamedTuple):
+    """A profile that is declared or live, with the launch that is live or was last."""
+
+    profile: str
+    project: str | None
+    kind: str | None
+    status: str
+    wanted: int
+    reason: str | None
+    detail: str | None
+    since_ts: int | None
+    retry_ts: int | None
+    override: str | None
+    override_until_ts: int | None
+    override_by: str | None
+    declared_state: str | None
+    priority: int | None
+    source: str | None
+    line: int | None
+    declared_commit: str | None
+    declared_dirty: int | None
+    document: str | None
+    refused_ts: int | None
+    refusal: str | None
+    instance_id: int | None
+    url: str | None
+    pid: int | None
+    container_id: str | None
+    model_path: str | None
+    model_size_bytes: int | None
+    build: str | None
+    git_commit: str | None
+    git_dirty: int | None
+    context_size: int | None
+    gpu_layers: int | None
+    gpus: str | None  # JSON array of uuids
+    argv: str | None  # JSON array
+    gpu_memory_declared_mib: int | None
+    gpu_memory_estimated_mib: int | None
+    gpu_memory_measured_mib: int | None
+    memory_limit_mib: int | None
+    peak_memory_mib: float | None
+    launched_ts: int | None
+    ready_ts: int | None
+    ended_ts: int | None
+    exit_code: int | None
+    exit_signal: int | None
+    restarts: int | None
+    launches: int
+    crashes: int  # launches that ended by themselves within the page's day
+
+
+class LaunchRow(NamedTuple):
+    """One launch."""
+
+    instance_id: int
+    status: str
+    reason: str | None
+    detail: str | None
+    stop_reason: str | None
+    launched_ts: int | None
+    ready_ts: int | None
+    ended_ts: int | None
+    exit_code: int | None
+    exit_signal: int | None
+    url: str | None
+    build: str | None
+    git_commit: str | None
+    git_dirty: int | None
+    peak_memory_mib: float | None
+    gpu_memory_measured_mib: int | None
+    started_by: str | None
+
+
+class DecisionRow(NamedTuple):
+    """One line of the journal; arithmetic is a JSON object."""
+
+    ts: int
+    last_ts: int
+    times: int
+    profile: str
+    action: str
+    reason: str | None
+    detail: str | None
+    arithmetic: str | None
+
+
+class RequestRow(NamedTuple):
+    """One finished request."""
+
+    ts: int
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    generated_tokens: int | None
+    total_time_ms: float | None
+    prompt_tokens_per_second: float | None
+    tokens_per_second: float | None
+    finish_reason: str | None
+    truncated: int
+
+
+class TotalsRow(NamedTuple):
+    """The requests of a profile within the page's day."""
+
+    profile: str
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+    cancelled: int
+
+
+class Distribution(NamedTuple):
+    """How one figure of a profile's requests is spread. p50: half of them do not exceed it."""
+
+    profile: str
+    figure: int  # 1 generation speed, 2 prompt speed, 3 time in ms, 4 generated tokens
+    n: int
+    lowest: float
+    p5: float
+    p50: float
+    p95: float
+    highest: float
+
+
+class GpuRow(NamedTuple):
+    """One card. holders, reservations: JSON arrays."""
+
+    uuid: str
+    idx: int | None
+    name: str | None
+    driver: str | None
+    memory_total_mib: int | None
+    status: str
+    last_seen_ts: int
+    holders: str | None
+    reservations: str | None
+
+
+class TroubleRow(NamedTuple):
+    """An error that the agent logged."""
+
+    ts: int
+    level: str
+    source: str | None
+    message: str

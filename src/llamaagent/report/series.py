@@ -1,0 +1,184 @@
+"""From charts.toml and the views to Charts: which figures are drawn, and the buckets they are drawn from.
+
+The reducing to buckets is done by SQL, one pass over the samples for all subjects of a source.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from llamaagent.base.errors import InstallError
+from llamaagent.report.charts import GAP_PERIODS, Chart, Event, Limit, Point, Series, make_chart
+from llamaagent.report.figures import format_quantity
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+
+    class Database(Protocol):
+        """A connection that is open for reading."""
+
+        def execute(self, statements: str, bindings: Any = ...) -> Iterable[Any]:
+            """Run one statement; rows are tuples."""
+
+
+DAY_S = 86400
+_MOST_BUCKETS = 600
+_BUCKETS_S = (150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
+
+
+class SeriesSpec(NamedTuple):
+    """One line of a chart: a column of its source."""
+
+    column: str
+    name: str
+    style: str
+
+
+class ChartSpec(NamedTuple):
+    """A chart as charts.toml defines it. limit: column and label of a line; top: what the axis reaches."""
+
+    page: str
+    slug: str
+    title: str
+    unit: str
+    series: tuple[SeriesSpec, ...]
+    limit: tuple[str, str] | None
+    top: float | None
+    optional: bool
+    about: str
+
+
+class Definitions(NamedTuple):
+    """All of charts.toml. sources: name -> (page, statement, columns)."""
+
+    sources: tuple[tuple[str, str, tuple[str, ...]], ...]
+    charts: tuple[ChartSpec, ...]
+
+
+class Window(NamedTuple):
+    """What is drawn: a day in buckets. longest_s: the longest silence that is still joined."""
+
+    from_ts: int
+    to_ts: int
+    bucket_s: int
+    longest_s: float
+
+    def bindings(self) -> dict[str, int]:
+        """As the statements name them."""
+        return {"from_ts": self.from_ts, "to_ts": self.to_ts}
+
+
+Columns = dict[str, tuple[Point, ...]]  # column -> its buckets
+
+
+def choose_window(now: int, period_s: int | None) -> Window:
+    """Choose the day that ends with the bucket of `now`: at most 600 buckets, none below a period."""
+    shortest = max(DAY_S / _MOST_BUCKETS, period_s or 0)
+    bucket = next((size for size in _BUCKETS_S if size >= shortest), _BUCKETS_S[-1])
+    end = (now // bucket + 1) * bucket
+    return Window(end - DAY_S, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
+
+
+def read_definitions(text: str) -> Definitions:
+    """Read charts.toml. Raises InstallError when it is not as it must be."""
+    try:
+        data = tomllib.loads(text)
+        sources = tuple((s["page"], s["statement"], tuple(s["columns"])) for s in data["source"])
+        charts = tuple(_chart_spec(item) for item in data["chart"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise InstallError(f"charts.toml is not usable: {error!r}") from error
+    return Definitions(sources, charts)
+
+
+def _chart_spec(item: Mapping[str, Any]) -> ChartSpec:
+    lines = tuple(SeriesSpec(s["column"], s["name"], s.get("style", "line")) for s in item["series"])
+    limit = (item["limit"]["column"], item["limit"]["label"]) if "limit" in item else None
+    return ChartSpec(
+        item["page"],
+        item["slug"],
+        item["title"],
+        item["unit"],
+        lines,
+        limit,
+        item.get("top"),
+        item.get("optional", False),
+        item.get("about", ""),
+    )
+
+
+def read_columns(
+    db: Database, definitions: Definitions, page: str, statements: Mapping[str, str], window: Window
+) -> dict[str, Columns]:
+    """Read all buckets for a kind of page: subject (profile, card, or empty) -> column -> points by time."""
+    found: dict[str, Columns] = {}
+    bindings = {**window.bindings(), "bucket_s": window.bucket_s}
+    for source_page, statement, columns in definitions.sources:
+        if source_page != page:
+            continue
+        gathered: dict[str, list[list[Point]]] = {}
+        for subject, ts, *values in db.execute(statements[statement], bindings):
+            lists = gathered.setdefault(subject, [[] for _ in columns])
+            for index, points in enumerate(lists):
+                mean, low, high = values[3 * index : 3 * index + 3]
+                if mean is not None:
+                    points.append(Point(ts, _round(mean), _round(low), _round(high)))
+        for subject, lists in gathered.items():
+            found.setdefault(subject, {}).update(zip(columns, map(tuple, lists), strict=True))
+    return found
+
+
+def _round(value: float) -> float:
+    """More digits than a picture shows only make equal pictures look different."""
+    return float(f"{value:.6g}")
+
+
+def draw_charts(
+    definitions: Definitions,
+    page: str,
+    columns: Columns,
+    window: Window,
+    zone: dt.tzinfo,
+    events: Sequence[Event] = (),
+) -> tuple[tuple[ChartSpec, Chart], ...]:
+    """Make the charts of one page from its columns; an optional one without data is left out."""
+    made = []
+    for spec in definitions.charts:
+        if spec.page != page:
+            continue
+        lines = tuple(
+            Series(line.name, role, columns.get(line.column, ()), line.style)
+            for role, line in enumerate(spec.series)
+            if columns.get(line.column) or not role
+        )
+        chart = make_chart(
+            spec.slug,
+            spec.title,
+            spec.unit,
+            (window.from_ts, window.to_ts),
+            lines,
+            zone=zone,
+            longest_s=window.longest_s,
+            events=events,
+            limits=_limits(spec, columns),
+            top=spec.top,
+        )
+        if not (spec.optional and chart.empty):
+            made.append((spec, chart))
+    return tuple(made)
+
+
+def _limits(spec: ChartSpec, columns: Columns) -> tuple[Limit, ...]:
+    if spec.limit is None or not columns.get(spec.limit[0]):
+        return ()
+    value = columns[spec.limit[0]][-1].mean
+    return (Limit(value, f"{spec.limit[1]} {format_quantity(value, spec.unit)}"),)
+
+
+def latest(columns: Columns, column: str, window: Window) -> float | None:
+    """The newest bucket of a column, None when it is older than a gap."""
+    points = columns.get(column)
+    if not points or window.to_ts - points[-1].ts > window.longest_s + window.bucket_s:
+        return None
+    return points[-1].mean

@@ -1,0 +1,97 @@
+"""Instants for people: local time in the page's zone, names of days and months of our own.
+
+strftime's names follow the process's locale, and a page must not; so they stand here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import zoneinfo
+from typing import NamedTuple
+
+from llamaagent.base.errors import UsageError
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_QUARTER_HOUR = 900  # every zone in use is a whole number of these away from UTC
+_LINK = "/etc/localtime"
+
+
+class Tick(NamedTuple):
+    """A mark on a time axis; `day` is true where the label is the name of a new day."""
+
+    ts: int
+    label: str
+    day: bool
+
+
+def find_zone(name: str | None) -> dt.tzinfo:
+    """Return the zone of that name; without a name the machine's own, UTC when it does not say.
+
+    name: as in the time zone database ("Europe/Berlin"). Raises UsageError for an unknown one.
+    """
+    if name:
+        try:
+            return zoneinfo.ZoneInfo(name.lstrip(":"))
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise UsageError(
+                f"unknown time zone {name!r}", hint="a name such as Europe/Berlin or UTC"
+            ) from error
+    _, found, linked = os.path.realpath(_LINK).partition("/zoneinfo/")
+    try:
+        return zoneinfo.ZoneInfo(linked if found else "UTC")
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return dt.UTC
+
+
+def local(ts: int, zone: dt.tzinfo) -> dt.datetime:
+    """The instant in that zone. ts: seconds, UTC."""
+    return dt.datetime.fromtimestamp(ts, zone)
+
+
+def iso(ts: int, zone: dt.tzinfo) -> str:
+    """The exact instant with its offset, for `datetime` attributes."""
+    return local(ts, zone).isoformat()
+
+
+def format_time(ts: int, zone: dt.tzinfo, *, seconds: bool = False) -> str:
+    """Write hours and minutes, with seconds on request."""
+    at = local(ts, zone)
+    return f"{at.hour:02d}:{at.minute:02d}" + (f":{at.second:02d}" if seconds else "")
+
+
+def format_day(ts: int, zone: dt.tzinfo, *, year: bool = False) -> str:
+    """Write the day, such as `Sat 21 Nov`, with the year on request."""
+    at = local(ts, zone)
+    text = f"{DAYS[at.weekday()]} {at.day} {MONTHS[at.month - 1]}"
+    return f"{text} {at.year}" if year else text
+
+
+def format_instant(ts: int, zone: dt.tzinfo, now: int) -> str:
+    """Write day and time; the year only when it is not the year of `now`."""
+    year = local(ts, zone).year != local(now, zone).year
+    return f"{format_day(ts, zone, year=year)} {format_time(ts, zone)}"
+
+
+def zone_label(from_ts: int, to_ts: int, zone: dt.tzinfo) -> str:
+    """Name the zone's time over a range: `CET`, or `CEST, then CET` when the clocks change within it."""
+    first = local(from_ts, zone).tzname() or "local time"
+    last = local(to_ts, zone).tzname() or "local time"
+    return first if first == last else f"{first}, then {last}"
+
+
+def time_ticks(from_ts: int, to_ts: int, zone: dt.tzinfo, every_h: int = 3) -> tuple[Tick, ...]:
+    """Find the round local hours of a range of up to a few days; local midnight bears the day's name.
+
+    Walks in quarter hours of UTC, so a change of summer time drops or repeats an hour as the wall clock does.
+    """
+    ticks = []
+    first = -(-from_ts // _QUARTER_HOUR) * _QUARTER_HOUR
+    for ts in range(first, to_ts + 1, _QUARTER_HOUR):
+        at = local(ts, zone)
+        if at.minute or at.hour % every_h or at.fold:
+            continue
+        label = f"{DAYS[at.weekday()]} {at.day}" if at.hour == 0 else f"{at.hour:02d}:00"
+        ticks.append(Tick(ts, label, at.hour == 0))
+    return tuple(ticks)

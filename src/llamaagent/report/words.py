@@ -1,0 +1,262 @@
+"""What a row means, in words: the state of a profile, what is wrong, why something was decided. Pure.
+
+Pages give instants, never ages, so that a page changes only when something happened.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+from llamaagent.report.figures import format_count, format_duration, format_quantity
+from llamaagent.report.times import format_instant
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from llamaagent.report.rows import GpuRow, LaunchRow, ProfileRow, Sampling, SystemRow, TroubleRow
+
+GOOD, BUSY, WARN, BAD, OFF = "good", "busy", "warn", "bad", "off"
+_RESTING = frozenset({"idle", "schedule", "evicted", "retired", "override", "host", "state", "quota"})
+_SLOW_LOAD_S = 600
+_SILENCE_S = 600
+_DISK_FULL = 0.95
+
+_REASONS = {
+    "gpu-memory": "no GPU memory",
+    "gpu-missing": "no such card",
+    "memory": "no memory",
+    "quota": "over its quota",
+    "port-taken": "port taken",
+    "missing-model": "no model file",
+    "bad-model": "model not readable",
+    "missing-binary": "no llama-server",
+    "missing-secret": "a secret is missing",
+    "bad-option": "an option was refused",
+    "oom-gpu": "out of GPU memory",
+    "oom-host": "out of memory",
+    "start-timeout": "never became healthy",
+    "schedule": "outside its schedule",
+    "unsupported": "not supported",
+}
+_ACTIONS = {
+    "start": "started",
+    "adopt": "adopted",
+    "hold": "held",
+    "refuse": "refused",
+    "wait": "waiting",
+    "keep": "kept",
+    "ready": "healthy",
+    "stop": "stopping",
+    "signal": "signalled",
+    "cancel": "cancelled",
+    "restart": "restarted",
+    "end": "ended",
+    "crash": "crashed",
+    "give_up": "gave up",
+    "evict": "evicted",
+    "retire": "retired",
+    "guard": "guarded",
+    "approve": "approved",
+    "update": "updated",
+    "rollback": "rolled back",
+    "reserve": "reserved",
+    "release": "released",
+    "forget": "forgotten",
+}
+_ENDINGS = (("_mib", "MiB"), ("_bytes", "B"), ("_percent", "%"), ("_ms", "ms"), ("_s", "s"))
+
+
+class State(NamedTuple):
+    """How a profile is, for people; tone picks the colour, the word says the same without it."""
+
+    word: str
+    tone: str
+
+
+class Problem(NamedTuple):
+    """Something wrong. tone: bad or warn. profile: whose page tells more. ts: since when, if known."""
+
+    tone: str
+    profile: str | None
+    text: str
+    ts: int | None
+
+
+def say_reason(reason: str | None) -> str:
+    """The stable word as people say it; empty for None."""
+    return _REASONS.get(reason or "", (reason or "").replace("-", " ").replace("_", " "))
+
+
+def say_action(action: str) -> str:
+    """What was done, as a past participle where English has one."""
+    return _ACTIONS.get(action, action.replace("_", " "))
+
+
+def say_ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 11th.
+
+    >>> [say_ordinal(n) for n in (1, 2, 3, 4, 11, 22)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
+    """
+    if number % 100 in {11, 12, 13}:
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def say_end(launch: LaunchRow | ProfileRow) -> str:
+    """How a launch ended: exit code or signal; empty while that is not known."""
+    if launch.exit_signal is not None:
+        try:
+            return f"signal {signal.Signals(launch.exit_signal).name}"
+        except ValueError:
+            return f"signal {launch.exit_signal}"
+    return "" if launch.exit_code is None else f"exit code {launch.exit_code}"
+
+
+def describe_state(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
+    """Say in a few words how a profile is."""
+    if row.status == "error":
+        return _describe_error(row, zone, now)
+    if row.status == "created":
+        return State(f"held: {say_reason(row.reason)}" if row.reason else "held", WARN)
+    if row.status == "stopped":
+        return _describe_stopped(row)
+    tone = {"running": GOOD, "unhealthy": BAD}.get(row.status, BUSY)
+    return State(row.status, tone)
+
+
+def _describe_error(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
+    if not _wanted(row):
+        return State("ended by itself", OFF)
+    if row.reason in {"give-up", "gave-up", "give_up", "gave_up"}:
+        return State("gave up", BAD)
+    if row.retry_ts is not None:
+        when = format_instant(row.retry_ts, zone, now)
+        return State(f"crashed, next try {when} ({say_ordinal((row.restarts or 0) + 1)})", BAD)
+    return State("crashed", BAD)
+
+
+def _describe_stopped(row: ProfileRow) -> State:
+    if row.override == "stop":
+        return State(f"stopped by {row.override_by}" if row.override_by else "stopped by an operator", OFF)
+    if row.declared_state == "stopped":
+        return State("stopped", OFF)
+    if row.reason in _RESTING:
+        return State("outside its schedule" if row.reason == "schedule" else say_reason(row.reason), OFF)
+    if row.instance_id is None:
+        return State("not started yet", WARN)
+    return State("stopped", WARN)
+
+
+def _wanted(row: ProfileRow) -> bool:
+    return row.override != "stop" and (row.declared_state != "stopped" or row.override == "start")
+
+
+def find_problems(
+    profiles: Sequence[ProfileRow],
+    gpus: Sequence[GpuRow],
+    system: SystemRow | None,
+    sampling: Sampling,
+    trouble: Sequence[TroubleRow],
+    zone: dt.tzinfo,
+    now: int,
+) -> tuple[Problem, ...]:
+    """List what is wrong, the worst first."""
+    problems = [*_find_silence(sampling, now)]
+    for row in profiles:
+        problems += _find_profile_problems(row, zone, now)
+    problems += [
+        Problem(BAD, None, f"Card {gpu.name or gpu.uuid} is {gpu.status}.", gpu.last_seen_ts)
+        for gpu in gpus
+        if gpu.status != "present"
+    ]
+    if system and system.disk_total_mib and (system.disk_used_mib or 0) > _DISK_FULL * system.disk_total_mib:
+        free = format_quantity(system.disk_total_mib - (system.disk_used_mib or 0), "MiB")
+        problems.append(
+            Problem(WARN, None, f"The disk of the models is nearly full: {free} free.", system.ts)
+        )
+    if trouble:
+        count = "an error" if len(trouble) == 1 else f"{len(trouble)} errors"
+        problems.append(
+            Problem(WARN, None, f"The agent logged {count}; the last: {trouble[0].message}", trouble[0].ts)
+        )
+    return tuple(sorted(problems, key=lambda problem: problem.tone != BAD))
+
+
+def _find_silence(sampling: Sampling, now: int) -> list[Problem]:
+    if sampling.last_ts is None:
+        return [Problem(WARN, None, "The agent has taken no sample yet.", None)]
+    if now - sampling.last_ts > max(_SILENCE_S, 3 * (sampling.period_s or 0)):
+        return [
+            Problem(
+                BAD,
+                None,
+                "The agent has taken no sample since; what follows is how things were then.",
+                sampling.last_ts,
+            )
+        ]
+    return []
+
+
+def _find_profile_problems(row: ProfileRow, zone: dt.tzinfo, now: int) -> list[Problem]:
+    found = []
+    state = describe_state(row, zone, now)
+    detail = f": {row.detail}" if row.detail else ""
+    if state.tone == BAD and row.status == "error":
+        found.append(
+            Problem(BAD, row.profile, f"{state.word}{detail or _in_brackets(say_end(row))}", row.since_ts)
+        )
+    elif state.tone == BAD:
+        found.append(Problem(BAD, row.profile, f"does not answer its health probe{detail}", row.since_ts))
+    elif state.tone == WARN:
+        found.append(Problem(WARN, row.profile, f"{state.word}{detail}", row.since_ts))
+    elif row.status == "loading" and row.since_ts is not None and now - row.since_ts > _SLOW_LOAD_S:
+        found.append(
+            Problem(
+                WARN, row.profile, f"has been loading for {format_duration(now - row.since_ts)}", row.since_ts
+            )
+        )
+    if row.crashes and row.status != "error":
+        times = "once" if row.crashes == 1 else f"{row.crashes} times"
+        found.append(Problem(WARN, row.profile, f"ended by itself {times} in the last day", None))
+    if row.refused_ts is not None and row.refusal:
+        found.append(
+            Problem(WARN, row.profile, f"its newest revision was refused: {row.refusal}", row.refused_ts)
+        )
+    return found
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def read_arithmetic(text: str | None) -> tuple[tuple[str, str], ...]:
+    """Turn a decision's figures into (name, quantity); what is not an object of plain values gives nothing.
+
+    >>> read_arithmetic('{"free_mib": 2048, "gpu": "GPU-1", "slots": 4}')
+    (('free', '2 GiB'), ('gpu', 'GPU-1'), ('slots', '4'))
+    """
+    try:
+        data = json.loads(text or "{}")
+    except ValueError:
+        return ()
+    if not isinstance(data, dict):
+        return ()
+    return tuple(_say_figure(str(key), value) for key, value in data.items())
+
+
+def _say_figure(key: str, value: object) -> tuple[str, str]:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    for ending, unit in _ENDINGS:
+        if number and key.endswith(ending):
+            name = key.removesuffix(ending).replace("_", " ")
+            if unit == "s":
+                return name, format_duration(value)  # type: ignore[arg-type]
+            return name, format_quantity(value, unit)  # type: ignore[arg-type]
+    name = key.replace("_", " ")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return name, format_count(value)
+    return name, value if isinstance(value, str) else json.dumps(value)

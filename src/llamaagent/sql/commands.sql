@@ -1,0 +1,77 @@
+-- What the commands read, over views. Names of profiles are matched in the program, which knows globs.
+
+-- name: list_profiles
+SELECT profile, kind, status, reason, detail, since_ts, retry_ts, override, override_until_ts, override_by, health,
+       instance_id, pid, container_id, host, port, url, gpus, memory_mib, gpu_memory_mib, gpu_memory_declared_mib,
+       gpu_memory_estimated_mib, gpu_memory_measured_mib, cpu_permille, requests_processing, requests_deferred,
+       tokens_per_second, launched_ts, ready_ts, ended_ts, exit_code, exit_signal, restarts, build, git_commit,
+       git_dirty, binary, model_path, log_path, project, labels, declared_state, source, launch_hash,
+       declared_launch_hash
+  FROM v_profiles ORDER BY profile;
+
+-- name: list_history
+SELECT instance_id, profile, status, reason, detail, created_ts, launched_ts, ready_ts, ended_ts, lived_s, load_s,
+       exit_code, exit_signal, restarts, pid, host, port, url, gpus, model_path, context_size, gpu_layers,
+       gpu_memory_declared_mib, gpu_memory_estimated_mib, gpu_memory_measured_mib, peak_memory_mib, binary, build,
+       git_commit, git_dirty, launch_id, launch_hash, profile_hash, log_path
+  FROM v_history
+ WHERE created_ts >= :since
+ ORDER BY instance_id DESC
+ LIMIT :limit;
+
+-- name: list_decisions
+SELECT id, ts, last_ts, count, profile, instance_id, action, reason, detail, arithmetic, git_commit
+  FROM v_decisions
+ WHERE last_ts >= :since
+ ORDER BY last_ts DESC, id DESC
+ LIMIT :limit;
+
+-- name: list_events
+SELECT id, ts, level, source, category, message, context
+  FROM v_events
+ WHERE ts >= :since AND (:source IS NULL OR source = :source) AND (:text IS NULL OR instr(lower(message), lower(:text)))
+   AND CASE level WHEN 'debug' THEN 0 WHEN 'info' THEN 1 WHEN 'warning' THEN 2 ELSE 3 END >= :level
+ ORDER BY ts DESC, id DESC
+ LIMIT :limit;
+
+-- name: list_gpus
+SELECT idx, uuid, name, vendor, status, driver, pci_bus_id, memory_total_mib, memory_used_mib, memory_free_mib,
+       reserved_mib, utilization_percent, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz,
+       memory_clock_mhz, throttle_reasons, holders, reservations, sample_ts, last_seen_ts
+  FROM v_gpus ORDER BY idx;
+
+-- name: list_stats
+-- One row for each model, day, ... (:by), or one row for everything.
+SELECT CASE :by WHEN 'model' THEN profile
+                WHEN 'day' THEN date(ts, 'unixepoch', 'localtime')
+                WHEN 'project' THEN project
+                WHEN 'session' THEN session_id
+                WHEN 'build' THEN build
+                WHEN 'commit' THEN git_commit
+                WHEN 'gpu' THEN gpus
+       END AS "group",
+       count(*) AS requests, sum(finish_reason = 'cancelled') AS cancelled,
+       sum(prompt_tokens) AS prompt_tokens, sum(cached_tokens) AS cached_tokens,
+       sum(generated_tokens) AS generated_tokens, sum(total_tokens) AS total_tokens,
+       avg(prompt_tokens_per_second) AS prompt_tokens_per_second,
+       avg(nullif(tokens_per_second, 0)) AS tokens_per_second,
+       avg(prompt_time_ms) AS prompt_time_ms, avg(total_time_ms) AS total_time_ms,
+       avg(cache_hit) AS cache_hit_rate, min(ts) AS first_ts, max(ts) AS last_ts
+  FROM v_generations
+ WHERE ts >= :since AND ts < :until AND (:profiles IS NULL OR profile IN (SELECT value FROM json_each(:profiles)))
+ GROUP BY 1
+ ORDER BY min(ts);
+
+-- name: show_instance
+SELECT argv, environment, launch_hash, profile_hash, git_commit, git_dirty, build FROM instances WHERE id = :id;
+
+-- name: table_sizes
+-- Bytes and rows of every table, its indexes included in the bytes.
+SELECT s.tbl_name AS name, sum(d.pgsize) AS size_bytes, max(d.cells) FILTER (WHERE s.type = 'table') AS row_count
+  FROM (SELECT name, sum(pgsize) AS pgsize, sum(ncell) FILTER (WHERE pagetype = 'leaf') AS cells
+          FROM dbstat GROUP BY name) AS d
+  JOIN sqlite_schema AS s ON s.name = d.name
+ GROUP BY 1 ORDER BY 2 DESC;
+
+-- name: list_last_sample
+SELECT max(ts) AS ts FROM system_samples;

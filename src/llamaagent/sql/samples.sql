@@ -1,0 +1,95 @@
+-- Measurements, requests and the log of what the agent did.
+
+-- name: select_last_system
+SELECT ts, boot_id, cpu_cores, cpu_busy_ticks_total, cpu_ticks_total, disk_read_bytes_total, disk_write_bytes_total,
+       network_rx_bytes_total, network_tx_bytes_total
+  FROM system_samples ORDER BY ts DESC LIMIT 1;
+
+-- name: insert_system
+INSERT INTO system_samples (ts, interval_s, boot_id, cpu_cores, cpu_busy_ticks_total, cpu_ticks_total, cpu_permille,
+  memory_total_mib, memory_used_mib, memory_available_mib, swap_total_mib, swap_used_mib, load_1min_centi,
+  load_5min_centi, load_15min_centi, disk_total_mib, disk_used_mib, disk_read_bytes_total, disk_write_bytes_total,
+  network_rx_bytes_total, network_tx_bytes_total, disk_read_bytes, disk_write_bytes, network_rx_bytes,
+  network_tx_bytes, active_instances, uptime_s, requests, clock_step_s)
+VALUES (:ts, :interval_s, :boot_id, :cpu_cores, :cpu_busy_ticks_total, :cpu_ticks_total, :cpu_permille,
+  :memory_total_mib, :memory_used_mib, :memory_available_mib, :swap_total_mib, :swap_used_mib, :load_1min_centi,
+  :load_5min_centi, :load_15min_centi, :disk_total_mib, :disk_used_mib, :disk_read_bytes_total,
+  :disk_write_bytes_total, :network_rx_bytes_total, :network_tx_bytes_total, :disk_read_bytes, :disk_write_bytes,
+  :network_rx_bytes, :network_tx_bytes, :active_instances, :uptime_s, :requests, :clock_step_s)
+ON CONFLICT (ts) DO NOTHING;
+
+-- name: upsert_gpu
+INSERT INTO gpus (uuid, idx, name, vendor, pci_bus_id, driver, memory_total_mib, first_seen_ts, last_seen_ts,
+                  last_boot_id, status)
+VALUES (:uuid, :idx, :name, :vendor, :pci_bus_id, :driver, :memory_total_mib, :ts, :ts, :boot_id, 'present')
+ON CONFLICT (uuid) DO UPDATE
+   SET idx = excluded.idx, name = excluded.name, pci_bus_id = excluded.pci_bus_id, driver = excluded.driver,
+       memory_total_mib = excluded.memory_total_mib, last_seen_ts = excluded.last_seen_ts,
+       last_boot_id = excluded.last_boot_id, status = 'present';
+
+-- name: mark_gpus_gone
+UPDATE gpus SET status = 'gone' WHERE last_seen_ts < :ts AND status = 'present';
+
+-- name: insert_gpu
+INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_percent, memory_total_mib,
+  memory_used_mib, memory_free_mib, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz, memory_clock_mhz,
+  throttle_reasons)
+SELECT :ts, id, :utilization_percent, :memory_utilization_percent, :memory_total_mib, :memory_used_mib,
+  :memory_free_mib, :temperature_celsius, :power_mw, :power_limit_mw, :sm_clock_mhz, :memory_clock_mhz,
+  :throttle_reasons
+  FROM gpus WHERE uuid = :uuid
+ON CONFLICT (ts, gpu_id) DO NOTHING;
+
+-- name: upsert_gpu_holder
+INSERT INTO gpu_holders (gpu_id, pid, memory_mib, user, command, instance_id, first_seen_ts, last_seen_ts)
+SELECT id, :pid, :memory_mib, :user, :command, :instance_id, :ts, :ts FROM gpus WHERE uuid = :uuid
+ON CONFLICT (gpu_id, pid) DO UPDATE
+   SET memory_mib = excluded.memory_mib, user = excluded.user, command = excluded.command,
+       instance_id = excluded.instance_id, last_seen_ts = excluded.last_seen_ts;
+
+-- name: delete_old_gpu_holders
+DELETE FROM gpu_holders WHERE last_seen_ts < :ts;
+
+-- name: select_last_instances
+-- The newest sample of each live instance; one index seek each.
+SELECT s.instance_id, s.ts, s.cpu_ticks_total, s.read_bytes_total, s.write_bytes_total, s.prompt_tokens_total,
+       s.predicted_tokens_total, s.prompt_ms_total, s.predicted_ms_total, s.decode_total
+  FROM instance_samples AS s
+ WHERE s.ts = (SELECT max(ts) FROM instance_samples);
+
+-- name: insert_instance
+INSERT INTO instance_samples (ts, instance_id, cpu_ticks_total, cpu_permille, rss_kib, threads, read_bytes_total,
+  write_bytes_total, read_bytes, write_bytes, prompt_tokens_total, predicted_tokens_total, prompt_ms_total,
+  predicted_ms_total, decode_total, prompt_tokens, predicted_tokens, prompt_ms, predicted_ms, requests_processing,
+  requests_deferred, gpu_memory_mib, gpu_utilization_percent, health_ms)
+VALUES (:ts, :instance_id, :cpu_ticks_total, :cpu_permille, :rss_kib, :threads, :read_bytes_total,
+  :write_bytes_total, :read_bytes, :write_bytes, :prompt_tokens_total, :predicted_tokens_total, :prompt_ms_total,
+  :predicted_ms_total, :decode_total, :prompt_tokens, :predicted_tokens, :prompt_ms, :predicted_ms,
+  :requests_processing, :requests_deferred, :gpu_memory_mib, :gpu_utilization_percent, :health_ms)
+ON CONFLICT (ts, instance_id) DO NOTHING;
+
+-- name: insert_generation
+INSERT INTO generations (ts, started_ts, instance_id, profile, project, model_path, model_name, slot_id, task_id,
+  launch_id, prompt_tokens, cached_tokens, generated_tokens, total_tokens, prompt_time_ms, generation_time_ms,
+  total_time_ms, prompt_tokens_per_second, tokens_per_second, draft_tokens, draft_accepted, finish_reason, cache_hit,
+  client, is_child, truncated)
+SELECT :ts, :started_ts, i.id, i.profile, i.project, coalesce(i.model_path, ''), i.profile, :slot_id, :task_id,
+  i.launch_id, :prompt_tokens, :cached_tokens, :generated_tokens, :total_tokens, :prompt_time_ms, :generation_time_ms,
+  :total_time_ms, :prompt_tokens_per_second, :tokens_per_second, :draft_tokens, :draft_accepted, :finish_reason, 0,
+  'unknown', :is_child, :truncated
+  FROM instances AS i WHERE i.id = :instance_id
+ON CONFLICT DO NOTHING;
+
+-- name: insert_log
+INSERT INTO logs (ts, level, source, category, message, context_json)
+VALUES (:ts, :level, :source, :category, :message, :context_json);
+
+-- name: get_metadata
+SELECT value FROM metadata WHERE key = :key;
+
+-- name: set_metadata
+INSERT INTO metadata (key, value, updated_at) VALUES (:key, :value, :ts)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at;
+
+-- name: delete_metadata
+DELETE FROM metadata WHERE key = :key;

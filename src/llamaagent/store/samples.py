@@ -1,0 +1,147 @@
+"""Measurements and requests, written in the one transaction of a pass; metadata and the agent's own log."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from llamaagent.sql import statements
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apsw import Connection
+
+    from llamaagent.domain.sample import GpuSample, InstanceSample, Request, SystemSample
+
+_SQL = statements("samples")
+_INSTANCES = statements("instances")
+
+
+class LastSystem(NamedTuple):
+    """The counters of the newest system sample."""
+
+    ts: int
+    boot_id: str | None
+    cpu_cores: int
+    cpu_busy_ticks_total: int | None
+    cpu_ticks_total: int | None
+    disk_read_bytes_total: int | None
+    disk_write_bytes_total: int | None
+    network_rx_bytes_total: int | None
+    network_tx_bytes_total: int | None
+
+
+class LastInstance(NamedTuple):
+    """The counters of an instance's newest sample."""
+
+    instance_id: int
+    ts: int
+    cpu_ticks_total: int | None
+    read_bytes_total: int | None
+    write_bytes_total: int | None
+    prompt_tokens_total: int | None
+    predicted_tokens_total: int | None
+    prompt_ms_total: int | None
+    predicted_ms_total: int | None
+    decode_total: int | None
+
+
+class PassFacts(NamedTuple):
+    """What a system row holds beside the sample itself."""
+
+    interval_s: int | None
+    boot_id: str
+    active_instances: int
+    uptime_s: int
+    requests: int
+    clock_step_s: int | None = None
+
+
+class Holder(NamedTuple):
+    """A process on a card, named."""
+
+    uuid: str
+    pid: int
+    memory_mib: int | None
+    user: str | None
+    command: str | None
+    instance_id: int | None
+
+
+class SampleStore:
+    """The time series of one open database. Methods that write expect the caller's transaction."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def last_system(self) -> LastSystem | None:
+        """The newest system row's counters."""
+        for row in self._db.execute(_SQL["select_last_system"]):
+            return LastSystem(*row)
+        return None
+
+    def last_instances(self) -> dict[int, LastInstance]:
+        """The counters of the newest samples, by instance."""
+        return {row[0]: LastInstance(*row) for row in self._db.execute(_SQL["select_last_instances"])}
+
+    def add_system(self, sample: SystemSample, facts: PassFacts, ts: int) -> None:
+        """One row of the machine."""
+        self._db.execute(_SQL["insert_system"], {**sample._asdict(), **facts._asdict(), "ts": ts})
+
+    def add_gpus(self, cards: Iterable[GpuSample], holders: Iterable[Holder], boot_id: str, ts: int) -> None:
+        """The cards as they are now, a sample of each, and who holds memory there."""
+        for card in cards:
+            given = {k: v for k, v in card._asdict().items() if k != "holders"}
+            known = {"idx": card.index, "boot_id": boot_id, "ts": ts}
+            self._db.execute(_SQL["upsert_gpu"], {**given, **known})
+            self._db.execute(_SQL["insert_gpu"], {**given, "ts": ts})
+        for holder in holders:
+            self._db.execute(_SQL["upsert_gpu_holder"], {**holder._asdict(), "ts": ts})
+        self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts})
+        self._db.execute(_SQL["delete_old_gpu_holders"], {"ts": ts})
+
+    def add_instance(self, sample: InstanceSample, ts: int) -> None:
+        """One row of an instance, and its averages, which outlive the row."""
+        given = {**sample._asdict(), "ts": ts}
+        self._db.execute(_SQL["insert_instance"], given)
+        self._db.execute(_INSTANCES["add_to_averages"], given)
+
+    def add_request(self, instance_id: int, request: Request, started_ts: int | None, ts: int) -> bool:
+        """A finished request. False: it was there already."""
+        given = request._asdict()
+        tokens = (request.prompt_tokens, request.cached_tokens, request.generated_tokens)
+        given |= {"ts": ts, "started_ts": started_ts, "instance_id": instance_id}
+        given["total_tokens"] = None if tokens[0] is None else sum(t or 0 for t in tokens)
+        before = self._db.total_changes()
+        self._db.execute(_SQL["insert_generation"], given)
+        return self._db.total_changes() > before
+
+    def move_log(self, instance_id: int, inode: int, offset_bytes: int, state: str) -> None:
+        """How far the server's log has been read; in the transaction that adds the requests."""
+        given = {"id": instance_id, "log_inode": inode, "log_offset_bytes": offset_bytes, "log_state": state}
+        self._db.execute(_INSTANCES["update_log"], given)
+
+    def log(
+        self, level: str, source: str, message: str, ts: int, category: str | None = None, **context: object
+    ) -> None:
+        """A line of the agent's own log (levels in capitals, as in Python)."""
+        given = {"level": level, "source": source, "category": category, "message": message, "ts": ts}
+        self._db.execute(
+            _SQL["insert_log"], {**given, "context_json": json.dumps(context) if context else None}
+        )
+
+    def metadata(self, key: str) -> str | None:
+        """A value of `metadata`, as stored (JSON)."""
+        for row in self._db.execute(_SQL["get_metadata"], {"key": key}):
+            return str(row[0])
+        return None
+
+    def set_metadata(self, key: str, value: str, ts: int) -> None:
+        """Store a value of `metadata`."""
+        self._db.execute(_SQL["set_metadata"], {"key": key, "value": value, "ts": ts})
+
+    def delete_metadata(self, key: str) -> None:
+        """Remove a key of `metadata`."""
+        self._db.execute(_SQL["delete_metadata"], {"key": key})

@@ -1,0 +1,117 @@
+"""What was declared (revisions) and what operators said (overrides)."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from llamaagent.domain.wish import Override
+from llamaagent.sql import statements
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apsw import Connection
+
+    from llamaagent.domain.profile import Profile
+
+_OVERRIDES = statements("overrides")
+_REVISIONS = statements("revisions")
+
+
+class Revision(NamedTuple):
+    """A profile as it was last declared without a fault."""
+
+    profile: str
+    profile_hash: str
+    launch_hash: str
+    document: str
+    source: str
+    line: int | None
+
+
+class WishStore:
+    """Declarations and overrides of one open database."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def overrides(self) -> dict[str, Override]:
+        """All overrides, by profile."""
+        return {row[0]: Override(*row) for row in self._db.execute(_OVERRIDES["select_overrides"])}
+
+    def say(self, override: Override, uid: int, note: str | None, ts: int) -> None:
+        """Record an operator's word, who said it, and when."""
+        given = {**override._asdict(), "username": override.user, "uid": uid, "note": note, "ts": ts}
+        with self._db:
+            self._db.execute(_OVERRIDES["upsert_override"], given)
+            self._audit(override.user, uid, override.action, override.profile, note, ts)
+
+    def unsay(self, profile: str, action: str, user: str | None, uid: int, note: str | None, ts: int) -> None:
+        """Drop an override, and record who did (action: reset, rm or detach)."""
+        with self._db:
+            self._db.execute(_OVERRIDES["delete_override"], {"profile": profile})
+            self._audit(user, uid, action, profile, note, ts)
+
+    def _audit(
+        self, user: str | None, uid: int, action: str, profile: str, note: str | None, ts: int
+    ) -> None:
+        given: dict[str, object] = {"username": user or str(uid), "uid": uid, "ts": ts}
+        user_id = self._db.execute(_OVERRIDES["upsert_user"], given).get
+        details = json.dumps({"note": note}) if note else None
+        given = {"user_id": user_id, "action": action, "resource_type": "profile", "resource_id": profile}
+        self._db.execute(_OVERRIDES["insert_audit"], {**given, "details": details, "ts": ts})
+
+    def done(self, profile: str, ts: int) -> None:
+        """A restart was carried out."""
+        with self._db:
+            self._db.execute(_OVERRIDES["finish_override"], {"profile": profile, "ts": ts})
+
+    def retire(self, profile: str, ts: int) -> None:
+        """No file declares it any more, and what ran of it has ended."""
+        with self._db:
+            self._db.execute(_REVISIONS["retire_revisions"], {"profile": profile, "ts": ts})
+
+    def healthy(self, profile: str, profile_hash: str, ts: int) -> None:
+        """An instance of this revision became healthy."""
+        with self._db:
+            self._db.execute(
+                _REVISIONS["mark_healthy"], {"profile": profile, "profile_hash": profile_hash, "ts": ts}
+            )
+
+    def last_hashes(self) -> dict[str, tuple[str, str]]:
+        """Profile -> (profile hash, source) of its last good revision."""
+        return {row[0]: (row[1], row[2]) for row in self._db.execute(_REVISIONS["select_last_hashes"])}
+
+    def last_good(self) -> tuple[Revision, ...]:
+        """The last good revision of every profile there ever was."""
+        return tuple(Revision(*row) for row in self._db.execute(_REVISIONS["select_last_good"]))
+
+    def declare(self, profiles: Iterable[Profile], git: tuple[str | None, int | None], ts: int) -> None:
+        """Store new revisions, and the row of `models` that each profile has."""
+        with self._db:
+            for profile in profiles:
+                given: dict[str, object] = {"profile": profile.name, "profile_hash": profile.profile_hash}
+                given |= {
+                    "launch_hash": profile.launch_hash,
+                    "document": profile.document,
+                    "source": profile.source,
+                }
+                given |= {"kind": profile.runtime.kind, "project": profile.project, "state": profile.state}
+                given |= {
+                    "priority": profile.priority,
+                    "labels": json.dumps(dict(profile.labels)),
+                    "line": profile.line,
+                }
+                given |= {"git_commit": git[0], "git_dirty": git[1], "ts": ts}
+                self._db.execute(_REVISIONS["upsert_revision"], given)
+                model = {
+                    "name": profile.name,
+                    "model_path": profile.model.path,
+                    "model_url": profile.model.url,
+                }
+                model |= {"docker_repo": profile.model.docker, "hf_repo": profile.model.hf}
+                known = self._db.execute(_REVISIONS["select_model"], {"name": profile.name}).get
+                name = "insert_model" if known is None else "update_model"
+                self._db.execute(_REVISIONS[name], {**model, "ts": ts})
