@@ -590,7 +590,7 @@ CREATE TABLE decisions (
     action TEXT NOT NULL CHECK (action IN (
         'start', 'adopt', 'hold', 'refuse', 'wait', 'keep',
         'ready', 'unhealthy', 'recovered', 'stuck',
-        'stop', 'signal', 'restart', 'end', 'crash', 'give_up', 'reset',
+        'stop', 'cancel', 'signal', 'restart', 'end', 'crash', 'give_up', 'reset',
         'evict', 'retire', 'guard', 'approve', 'update', 'rollback',
         'reserve', 'release', 'override', 'detach', 'forget', 'error')),
     reason TEXT,

@@ -29,24 +29,30 @@ def find_chromium() -> str | None:
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-def _run(chromium: str, arguments: list[str], expected: str) -> None:
-    """Run Chromium until it has written what is expected; a hung one is ended."""
-    with tempfile.TemporaryDirectory(prefix="llamaagent-chromium-") as profile:
-        command = [
-            chromium,
+def _run(chromium: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run Chromium with a profile of its own; a hung one is ended."""
+    with tempfile.TemporaryDirectory(prefix="llamaagent-chromium-", ignore_cleanup_errors=True) as profile:
+        fixed = [
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
             "--hide-scrollbars",
             "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--allow-file-access-from-files",
-            f"--user-data-dir={profile}",
-            *arguments,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if not os.path.exists(expected):
-        raise SystemExit(f"chromium wrote no {expected}:\n{done.stderr[-2000:]}")
+        fixed += ["--no-first-run", "--allow-file-access-from-files", f"--user-data-dir={profile}"]
+        command = [chromium, *fixed, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def _run_for(chromium: str, arguments: list[str], target: str) -> None:
+    done = _run(chromium, arguments)
+    if not os.path.exists(target):
+        raise SystemExit(f"chromium wrote no {target}:\n{done.stderr[-2000:]}")
+
+
+def dump(chromium: str, page: str, *, wait_ms: int) -> str:
+    """Return a page as it stands after its scripts have had some time."""
+    return _run(chromium, ["--dump-dom", f"--virtual-time-budget={wait_ms}", f"file://{page}"]).stdout
 
 
 def shoot(chromium: str, page: str, target: str, shape: str, height: int | None = None) -> None:
@@ -58,7 +64,7 @@ def shoot(chromium: str, page: str, target: str, shape: str, height: int | None 
         arguments += ["--blink-settings=preferredColorScheme=0"]
     if shape == "phone":
         page = _framed(page, width, height or usual, os.path.dirname(target))
-    _run(chromium, [*arguments, f"file://{page}"], target)
+    _run_for(chromium, [*arguments, f"file://{page}"], target)
 
 
 def _framed(page: str, width: int, height: int, folder: str) -> str:
@@ -72,7 +78,7 @@ def _framed(page: str, width: int, height: int, folder: str) -> str:
 
 def print_page(chromium: str, page: str, target: str) -> None:
     """Print a page, as PDF."""
-    _run(chromium, [f"--print-to-pdf={target}", "--no-pdf-header-footer", f"file://{page}"], target)
+    _run_for(chromium, [f"--print-to-pdf={target}", "--no-pdf-header-footer", f"file://{page}"], target)
 
 
 def png_size(path: str) -> tuple[int, int]:

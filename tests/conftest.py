@@ -56,6 +56,11 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
 OPTIONAL = frozenset({NEEDS["gpu"][1]})
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --update-golden` writes tests/golden anew; look at the difference before you commit it."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A marked test runs where the machine has what its marker names."""
     for name, (there, reason) in NEEDS.items():

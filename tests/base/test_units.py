@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import llamaagent.base.units as units
+from llamaagent.base import units
 
 NOW = int(datetime(2026, 11, 21, 9, 30, tzinfo=UTC).timestamp())  # a Saturday
 
@@ -42,7 +42,16 @@ def test_a_rate_survives_its_spelling(amount: int, window: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("7d", 604800), ("2w", 1209600), ("0", 0), (" 5 m ", 300)],
+    [
+        ("30s", 30),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("7d", 604800),
+        ("2w", 1209600),
+        ("0", 0),
+        (" 5 m ", 300),
+    ],
 )
 def test_durations_are_whole_seconds(text: str, seconds: int) -> None:
     assert units.parse_duration(text) == seconds
@@ -54,7 +63,9 @@ def test_never_is_none_and_refused_where_it_makes_no_sense() -> None:
         units.parse_seconds("never")
 
 
-@pytest.mark.parametrize("text", ["", "m", "5x", "-3s", "5s5", "1e3s", "٣s", "1..5h", "0.5s", "s5", "99999999999999999999d"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "5x", "-3s", "5s5", "1e3s", "٣s", "1..5h", "0.5s", "s5", "99999999999999999999d"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(units.UnitError):
         units.parse_duration(text)
@@ -66,7 +77,11 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         (units.parse_duration, "30", "'30' has no unit: write 30s, 30m, 30h or 30d"),
         (units.parse_size, "512", "'512' has no unit: write 512MiB or 512GiB"),
         (units.parse_size, "9G", "'9G' is no size: write 9GiB (1024-based) or 9GB (1000-based)"),
-        (units.parse_rate, "100", "'100' is no amount per window: write 100/week, 5M/day, or per hour or month"),
+        (
+            units.parse_rate,
+            "100",
+            "'100' is no amount per window: write 100/week, 5M/day, or per hour or month",
+        ),
         (units.parse_count, "5 apples", "'5 apples' is no amount: write 100, 20k, 5M or 1G"),
     ],
 )
@@ -107,7 +122,12 @@ def test_moments_in_the_past(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("2h", "2026-11-21T11:30"), ("08:00", "2026-11-22T08:00"), ("10:00", "2026-11-21T10:00"), ("mon", "2026-11-23T00:00")],
+    [
+        ("2h", "2026-11-21T11:30"),
+        ("08:00", "2026-11-22T08:00"),
+        ("10:00", "2026-11-21T10:00"),
+        ("mon", "2026-11-23T00:00"),
+    ],
 )
 def test_moments_ahead(text: str, expected: str) -> None:
     moment = datetime.fromtimestamp(units.parse_when(text, NOW, UTC, future=True), UTC)

@@ -1,16 +1,18 @@
 """llama-server's options: every spelling of the real catalogue, one canonical form, one command line."""
 
+import doctest
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from llamaagent.config import argv, catalogue, near
 from llamaagent.config.args import DANGEROUS, OWNED, Canonical, canonical_args
 from llamaagent.config.argv import argv_of
 from llamaagent.config.catalogue import FILE, Catalogue, bare, load_catalogue, make_catalogue
-
 
 FACTS = Path(__file__).parents[1] / "fixtures" / "llama_server_flags.json"
 CATALOGUE = load_catalogue()
@@ -74,9 +76,26 @@ def test_each_option_makes_an_argv_that_the_binary_would_parse() -> None:
 
 def test_any_spelling_is_stored_as_the_long_one_in_order() -> None:
     result = take(temp="0.7", c="8192", flash_attn=True, ngl="all", n__predict="-1")
-    assert result.args == (("ctx-size", 8192), ("flash-attn", "on"), ("gpu-layers", "all"), ("predict", -1), ("temp", 0.7))
+    assert result.args == (
+        ("ctx-size", 8192),
+        ("flash-attn", "on"),
+        ("gpu-layers", "all"),
+        ("predict", -1),
+        ("temp", 0.7),
+    )
     assert result.argv == (
-        *("--ctx-size", "8192", "--flash-attn", "on", "--gpu-layers", "all", "--predict", "-1", "--temp", "0.7"),
+        *(
+            "--ctx-size",
+            "8192",
+            "--flash-attn",
+            "on",
+            "--gpu-layers",
+            "all",
+            "--predict",
+            "-1",
+            "--temp",
+            "0.7",
+        ),
     )
 
 
@@ -100,7 +119,9 @@ def test_lists_are_joined_or_repeated_as_the_option_wants() -> None:
 def test_the_layer_range_takes_two_values_in_one_go() -> None:
     for given in (["1", "20"], "1 20"):
         assert take(control__vector__layer__range=given).argv == ("--control-vector-layer-range", "1", "20")
-    assert message("control-vector-layer-range", ["1"]) == "'control-vector-layer-range' takes 2 values, not 1"
+    assert (
+        message("control-vector-layer-range", ["1"]) == "'control-vector-layer-range' takes 2 values, not 1"
+    )
 
 
 def test_null_and_an_empty_list_leave_an_option_out() -> None:
@@ -121,7 +142,7 @@ def test_a_mapping_is_written_as_json_where_the_option_takes_json() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("temprature", "1", "unknown key 'temprature', did you mean 'temp'?"),
+        ("tempp", "1", "unknown key 'tempp', did you mean 'temp'?"),
         ("no-warmupp", True, "unknown key 'no-warmupp', did you mean 'no-warmup'?"),
         ("qqqqqqqq", "1", "unknown key 'qqqqqqqq': llama-server has no such option"),
         ("mirostat", True, "'mirostat' takes a whole number, not true"),
@@ -141,12 +162,24 @@ def test_a_mapping_is_written_as_json_where_the_option_takes_json() -> None:
         ("api_key", "x", "'api-key' is set by the agent; use 'secrets: {api-key: {env: NAME}}'"),
         ("hft", "x", "'hf-token' is set by the agent; use 'secrets: {hf-token: {env: NAME}}'"),
         ("lv", "2", "'verbosity' must be 3 or more: below it no request is logged or counted"),
-        ("mlock", True, "'mlock' is not an option of today's llama-server; use load-mode: mlock (or mmap+mlock)"),
+        (
+            "mlock",
+            True,
+            "'mlock' is not an option of today's llama-server; use load-mode: mlock (or mmap+mlock)",
+        ),
         ("no-mmap", True, "'no-mmap' is not an option of today's llama-server; use load-mode: none"),
         ("draft-max", "16", "'draft' is no longer an option of llama-server; use spec-draft-n-max"),
-        ("dt", "0.1", "'defrag-thold' is no longer an option of llama-server; leave it out, the server ignores it"),
+        (
+            "dt",
+            "0.1",
+            "'defrag-thold' is no longer an option of llama-server; leave it out, the server ignores it",
+        ),
         ("version", True, "'version' makes llama-server print something and end; run it by hand"),
-        ("gpt-oss-20b-default", True, "'gpt-oss-20b-default' chooses a model by itself; use 'model: {hf: USER/REPO:QUANT}'"),
+        (
+            "gpt-oss-20b-default",
+            True,
+            "'gpt-oss-20b-default' chooses a model by itself; use 'model: {hf: USER/REPO:QUANT}'",
+        ),
         ("rpc", "h:1", "'rpc' lets clients act on this machine; it needs 'allow_dangerous: true'"),
     ],
 )
@@ -163,7 +196,7 @@ def test_dangerous_options_pass_only_when_allowed_or_off() -> None:
     for name in DANGEROUS:
         option = CATALOGUE.options[name]
         value: object = True if option.value == "none" else ["a", "b"]
-        if option.value == "string" or option.value == "path":
+        if option.value in {"string", "path"}:
             value = "x"
         assert "needs 'allow_dangerous: true'" in message(name, value)
         assert canonical_args({name: value}, CATALOGUE, allow_dangerous=True).faults == ()
@@ -205,5 +238,13 @@ def test_argv_needs_no_catalogue() -> None:
 
 
 def test_a_catalogue_of_another_build_is_made_the_same_way() -> None:
-    made: Catalogue = make_catalogue({"source": "x", "gone": {}, "options": {"new": {"names": ["--new"], "value": "int"}}})
+    made: Catalogue = make_catalogue(
+        {"source": "x", "gone": {}, "options": {"new": {"names": ["--new"], "value": "int"}}}
+    )
     assert canonical_args({"new": "1"}, made).argv == ("--new", "1")
+
+
+@pytest.mark.parametrize("module", [argv, catalogue, near])
+def test_examples_in_the_docstrings_hold(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert (found.failed, found.attempted > 0) == (0, True)

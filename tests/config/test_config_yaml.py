@@ -12,7 +12,9 @@ def parse(text: str | bytes) -> tuple[list[object], list[str]]:
     faults = Faults()
     data = text if isinstance(text, bytes) else text.encode()
     documents = parse_documents(data, "x.yaml", faults)
-    return [plain(one.node) if one.node else None for one in documents], [str(fault) for fault in faults.all()]
+    return [plain(one.node) if one.node else None for one in documents], [
+        str(fault) for fault in faults.all()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,9 @@ def test_a_scalar_means_what_was_written(written: str, meant: object) -> None:
 
 
 def test_keys_are_words_whatever_they_look_like() -> None:
-    assert parse("on: 1\nno: 2\n1: 3\ntrue: 4\n1e3: 5\n~: 6\n")[0] == [{"on": 1, "no": 2, "1": 3, "true": 4, "1e3": 5, "": 6}]
+    assert parse("on: 1\nno: 2\n1: 3\ntrue: 4\n1e3: 5\n~: 6\n")[0] == [
+        {"on": 1, "no": 2, "1": 3, "true": 4, "1e3": 5, "": 6}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,10 +65,19 @@ def test_keys_are_words_whatever_they_look_like() -> None:
             "x.yaml:2:4: error: aliases (*x) are not read; put what is shared into a base file and use 'extends'",
         ),
         ("a: !!str 1\n", "x.yaml:1:4: error: tags (!!str) are not read; write plain values"),
-        ("a: !!python/name:os.system 1\n", "x.yaml:1:4: error: tags (!!python/name:os.system) are not read; write plain values"),
-        ("a: {b: 1\n", "x.yaml:2:1: error: not valid YAML: did not find expected ',' or '}' (while parsing a flow mapping)"),
+        (
+            "a: !!python/name:os.system 1\n",
+            "x.yaml:1:4: error: tags (!!python/name:os.system) are not read; write plain values",
+        ),
+        (
+            "a: {b: 1\n",
+            "x.yaml:2:1: error: not valid YAML: did not find expected ',' or '}' (while parsing a flow mapping)",
+        ),
         ("a: b: c\n", "x.yaml:1:5: error: not valid YAML: mapping values are not allowed in this context"),
-        ("a: 'x\n", "x.yaml:2:1: error: not valid YAML: found unexpected end of stream (while scanning a quoted scalar)"),
+        (
+            "a: 'x\n",
+            "x.yaml:2:1: error: not valid YAML: found unexpected end of stream (while scanning a quoted scalar)",
+        ),
         ("? [a]\n: 1\n", "x.yaml:1:3: error: a key must be a word, not a list or mapping"),
         ("a: \x01\n", "x.yaml:1:4: error: control character '\\x01' in the file"),
         (b"a: \xff\xfe\n", "x.yaml:1:1: error: the file is not UTF-8 text"),
@@ -93,11 +106,15 @@ def test_a_bomb_of_aliases_costs_one_fault_and_no_time() -> None:
 def test_a_broken_document_hides_no_other() -> None:
     values, faults = parse("a: 1\n---\nb: [\n---\nc: 3\n--- {d: 4}\n")
     assert values == [{"a": 1}, None, {"c": 3}, {"d": 4}]
-    assert faults == ["x.yaml:4:1: error: not valid YAML: did not find expected node content (while parsing a flow node)"]
+    assert faults == [
+        "x.yaml:4:1: error: not valid YAML: did not find expected node content (while parsing a flow node)"
+    ]
 
 
 def test_places_are_those_of_the_file_not_of_the_document() -> None:
-    assert parse("a: 1\n---\n# word\nb: 1\nb: 2\n")[1] == ["x.yaml:5:1: error: key 'b' is given twice (first on line 4)"]
+    assert parse("a: 1\n---\n# word\nb: 1\nb: 2\n")[1] == [
+        "x.yaml:5:1: error: key 'b' is given twice (first on line 4)"
+    ]
 
 
 def test_comments_and_empty_documents_are_no_documents() -> None:

@@ -196,9 +196,6 @@ def append(path: str, text: str) -> None:
 
 def refuse(mode: dict[str, str]) -> None:
     """Those that never get as far as listening."""
-    if "bad-option" in mode:
-        os.write(2, b"error: invalid argument: --no-such-option\n")
-        sys.exit(1)
     if "exit-at-once" in mode:
         sys.exit(int(mode["exit-at-once"] or 1))
     if "missing-model" in mode:
@@ -220,6 +217,9 @@ def main() -> None:
     if "--help" in sys.argv or "--version" in sys.argv:
         print("fake llama-server")
         return
+    if "bad-option" in mode:
+        os.write(2, b"error: invalid argument: --no-such-option\n")
+        sys.exit(1)
     log("I", "srv  llama_server: initializing ...")
     refuse(mode)
     log("I", f"srv    load_model: loading model '{option('--model', '')}'")

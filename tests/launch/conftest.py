@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llamaagent.base.clock import SystemClock
-from llamaagent.domain.instance import Identity
 from llamaagent.launch.adopt import members
 from llamaagent.launch.ending import signal_launch
 from llamaagent.launch.environ import made_environment
-from llamaagent.launch.identity import alive
 from llamaagent.launch.process import LaunchRequest, bury, start, wait_for_server
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterator
+
+    from llamaagent.domain.instance import Identity
 
 
 class Launched:
@@ -112,8 +112,3 @@ def ground(tmp_path: pathlib.Path) -> Iterator[Ground]:
     made = Ground(os.fspath(tmp_path))
     yield made
     made.close()
-
-
-@pytest.fixture
-def is_alive() -> Callable[[Identity], bool]:
-    return alive

@@ -15,8 +15,9 @@ import pytest
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import CannotCreateError, ServiceUnavailableError
 from llamaagent.launch.adopt import find_launched, members
+from llamaagent.launch.ending import signal_launch
 from llamaagent.launch.exits import ExitRecord, parse_exit, read_exit
-from llamaagent.launch.identity import alive, read_stat
+from llamaagent.launch.identity import alive, identify, read_stat
 from llamaagent.launch.process import bury, children_of, start, wait_for_server
 
 if TYPE_CHECKING:
@@ -95,10 +96,7 @@ def test_a_server_without_a_handler_dies_of_the_signal_and_it_is_recorded(
 
 def test_busybox_sh_does_the_same(ground: Ground, tmp_path: pathlib.Path) -> None:
     shell = busybox(tmp_path)
-    if shell is None:
-        launched = ground.python(SLOW_TO_END)  # the shell of the machine has to do
-    else:
-        launched = ground.python(SLOW_TO_END, shell=shell)
+    launched = ground.python(SLOW_TO_END, shell=shell or "/bin/sh")  # else the machine's own has to do
     launched.signal(signal.SIGTERM)
     assert exit_of(ground, launched).exit_code == 7
 
@@ -301,9 +299,6 @@ def test_a_process_that_drops_its_environment_stays_a_member_by_session(ground: 
 
 def test_a_foreign_server_is_signalled_alone(ground: Ground) -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"]) as process:
-        from llamaagent.launch.ending import signal_launch
-        from llamaagent.launch.identity import identify
-
         server = identify(process.pid)
         assert members(None, server, None) == (server,)
         assert signal_launch(None, server, None, signal.SIGTERM)  # shares our own process group

@@ -11,6 +11,8 @@ import random
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from small_database import insert
+
 if TYPE_CHECKING:
     from apsw import Connection
 
@@ -59,15 +61,9 @@ def fill(db: Connection, now: int = NOW) -> None:
         _decisions(db, now, instances)
 
 
-def _insert(db: Connection, table: str, **row: object) -> None:
-    db.execute(
-        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
-    )
-
-
 def _cards(db: Connection, now: int) -> None:
     for index, (uuid, name, total, _) in enumerate(CARDS):
-        _insert(
+        insert(
             db,
             "gpus",
             id=index + 1,
@@ -84,7 +80,7 @@ def _cards(db: Connection, now: int) -> None:
 def _revision(
     db: Connection, name: str, project: str, state: str, now: int, document: dict[str, object]
 ) -> None:
-    _insert(
+    insert(
         db,
         "profile_revisions",
         profile=name,
@@ -140,7 +136,7 @@ def _launch(db: Connection, server: Server, begin: int, end: int | None, now: in
         "16384",
     ]
     argv += ["--parallel", "4", "--host", "127.0.0.1", "--port", str(server.port), "--metrics"]
-    _insert(
+    insert(
         db,
         "instances",
         profile=server.name,
@@ -219,7 +215,7 @@ def _instance_sample(
         prompt, generated = prompt + row[0], generated + row[1]
         prompt_ms, generated_ms = prompt_ms + row[2], generated_ms + row[3]
     cpu = 30 + 940 * busy if server.gpu is not None else 40 + 5200 * busy
-    _insert(
+    insert(
         db,
         "instance_samples",
         ts=ts,
@@ -252,7 +248,7 @@ def _request(
     prompt_ms = (prompt - cached) / prompt_speed * 1000
     generated = int(speed * max(0.3, took - prompt_ms / 1000)) if speed else 0
     generated_ms = generated / speed * 1000 if speed else 0.0
-    _insert(
+    insert(
         db,
         "generations",
         ts=ts,
@@ -280,7 +276,7 @@ def _machine_sample(db: Connection, rng: random.Random, ts: int, load: float, fi
     cores = 32
     cpu = min(1000.0, load / cores + 18 + rng.expovariate(0.2))
     reading = rng.random() < 0.01
-    _insert(
+    insert(
         db,
         "system_samples",
         ts=ts,
@@ -309,7 +305,7 @@ def _machine_sample(db: Connection, rng: random.Random, ts: int, load: float, fi
 def _card_sample(db: Connection, rng: random.Random, ts: int, index: int, used: float, memory: float) -> None:
     use = int(min(100.0, used + rng.uniform(0, 4)))
     limit = CARDS[index][3]
-    _insert(
+    insert(
         db,
         "gpu_samples",
         ts=ts,
@@ -334,7 +330,7 @@ def _others(db: Connection, now: int, lives: dict[str, list[tuple[int, int, int]
         now,
         {"model": {"path": "/models/llama-3.3-70b-q4_k_m.gguf"}},
     )
-    _insert(
+    insert(
         db,
         "instances",
         profile="llama-3.3-70b",
@@ -347,7 +343,7 @@ def _others(db: Connection, now: int, lives: dict[str, list[tuple[int, int, int]
         created_ts=now - 7000,
     )
     _revision(db, "whisper-large-v3", "default", "running", now, {"model": {"path": "/models/whisper.gguf"}})
-    _insert(
+    insert(
         db,
         "overrides",
         profile="whisper-large-v3",
@@ -363,7 +359,7 @@ def _others(db: Connection, now: int, lives: dict[str, list[tuple[int, int, int]
         (2, 30871, 3100, "ann", "python", None),
     )
     for gpu, pid, memory, user, command, profile in holders:
-        _insert(
+        insert(
             db,
             "gpu_holders",
             gpu_id=gpu,
@@ -429,7 +425,7 @@ def _decisions(db: Connection, now: int, lives: dict[str, list[tuple[int, int, i
         ),
     )
     for ts, last_ts, count, profile, instance, action, reason, detail, figures in rows:
-        _insert(
+        insert(
             db,
             "decisions",
             ts=ts,

@@ -83,7 +83,7 @@ def test_writing_through_a_reader_is_a_storage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["SELEKT 1", "INSERT INTO logs (ts, level, message) VALUES (1, 'loud', 'x')"]
+    "statement", ["CHOOSE 1", "INSERT INTO logs (ts, level, message) VALUES (1, 'loud', 'x')"]
 )
 def test_our_own_mistakes_stay_what_they_are(tmp_path: Path, statement: str) -> None:
     db = open_database(str(tmp_path / "a.db"))

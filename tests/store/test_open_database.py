@@ -127,6 +127,16 @@ def test_an_empty_file_is_filled_only_with_leave_to_create(tmp_path: Path) -> No
     assert path.stat().st_size > 0
 
 
+def test_a_database_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    cut = apsw.Connection(str(path))
+    assert cut.pragma("journal_mode", "WAL") == "wal"
+    cut.close()
+    db = open_database(str(path))
+    assert db.execute("SELECT count(*) FROM v_profiles").get == 0
+    db.close()
+
+
 def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     open_database(str(path)).close()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
 from llamaagent.base.errors import CannotCreateError
+from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def places(environ: Mapping[str, str], *, home: str | None = None, uid: int | No
     """
     uid = os.geteuid() if uid is None else uid
     root = uid == 0
-    base = home or environ.get("HOME") or home_of(uid)
+    base = (home or environ.get("HOME") or home_of(uid)).rstrip("/")
     data = _xdg(environ, "XDG_DATA_HOME", "/var/lib" if root else f"{base}/.local/share")
     state = _xdg(environ, "XDG_STATE_HOME", "/var/lib" if root else f"{base}/.local/state")
     cache = _xdg(environ, "XDG_CACHE_HOME", "/var/cache" if root else f"{base}/.cache")

@@ -8,9 +8,9 @@ read and dropped, since a program that cannot print would wait for ever.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from llamaagent.base.errors import ServiceUnavailableError
+from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from llamaagent.cli.commands import GROUPS, SPECS
-from llamaagent.cli.spec import COMMON, Opt, Spec, Values
+from llamaagent.cli.spec import COMMON, Arg, Opt, Spec, Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,21 +69,58 @@ class _Grouped(click.Group):
                     formatter.write_dl(rows)
 
 
+class _Documented(click.Command):
+    """Help that explains the positional words too, and keeps what every command takes apart."""
+
+    spec: Spec
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.spec.args:
+            with formatter.section("Arguments"):
+                formatter.write_dl([(arg.name.upper(), arg.help) for arg in self.spec.args])
+        shared = {option.name for option in COMMON}
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        for title, common in (("Options", False), ("Common options", True)):
+            found = [
+                record
+                for option in options
+                if (option.name in shared) == common and (record := option.get_help_record(ctx)) is not None
+            ]
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl(found)
+
+
+def _metavar(arg: Arg) -> str:
+    word = arg.name.upper() + ("..." if arg.many else "")
+    return word if arg.required else f"[{word}]"
+
+
+def _argument(spec: Spec, arg: Arg) -> click.Argument:
+    from llamaagent.cli.completion import profile_names, shells
+
+    completes = {"name": profile_names if spec.name != "new" else None, "shell": shells}.get(arg.name)
+    return click.Argument(
+        [arg.name],
+        nargs=-1 if arg.many else 1,
+        required=arg.required,
+        metavar=_metavar(arg),
+        shell_complete=completes,
+    )
+
+
 def _command(spec: Spec) -> click.Command:
-    parameters: list[click.Parameter] = [
-        click.Argument(
-            [arg.name], nargs=-1 if arg.many else 1, required=arg.required, metavar=arg.name.upper()
-        )
-        for arg in spec.args
-    ]
+    parameters: list[click.Parameter] = [_argument(spec, arg) for arg in spec.args]
     parameters += [_option(option) for option in (*spec.options, *COMMON)]
 
-    def run(**given: object) -> int:
-        return call(spec, Values(given))
+    def run(**given: object) -> Callable[[], int]:
+        # Run by the caller of click, not inside of it: click would turn a closed pipe into exit code 1.
+        return partial(call, spec, Values(given))
 
     epilog = f"\b\nExample:\n  {spec.example}" if spec.example else None
     name = spec.name.rpartition(" ")[2]
-    command = click.Command(name, params=parameters, callback=run, help=spec.help, epilog=epilog)
+    command = _Documented(name, params=parameters, callback=run, help=spec.help, epilog=epilog)
+    command.spec = spec
     command.section = spec.group  # type: ignore[attr-defined]
     return command
 

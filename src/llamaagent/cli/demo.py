@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import NamedTuple
 
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ServiceUnavailableError
 from llamaagent.base.paths import ensure_private_dir
+from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

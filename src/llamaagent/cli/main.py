@@ -99,7 +99,7 @@ def _click(words: list[str]) -> int:
     except click.ClickException as error:
         print(f"llamaagent: {error.format_message()}", file=sys.stderr)
         return USAGE
-    return result if isinstance(result, int) else 0
+    return result() if callable(result) else 0
 
 
 def _tell(error: LlamaAgentError) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ConfigError
 from llamaagent.base.paths import HostPaths, Places, places
+from llamaagent.base.record import NamedTuple
 from llamaagent.config.load import Site, load_site_cached
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.reconcile.context import Context
+    from llamaagent.store.samples import SampleStore
     from llamaagent.store.types import Connection
 
 NVML_TIMEOUT_S = 4.0
@@ -47,7 +48,7 @@ def load(values: Values, *, need_settings: bool = True) -> Opened:
         clock=clock,
     )
     path = site.settings.file
-    if path is None and site.settings.profiles:
+    if path is None and (values.many("profiles") or os.path.exists(site.settings.profiles[0])):
         path = site.settings.profiles[0]
     if path is None:
         if need_settings:
@@ -81,20 +82,32 @@ def database(opened: Opened, *, write: bool, create: bool = True) -> Iterator[Co
 
 def claim(db: Connection, opened: Opened) -> None:
     """One database, one site. Raises ConfigError when it belongs to another."""
-    import json
-
     from llamaagent.store.samples import SampleStore
 
     samples = SampleStore(db)
-    known = samples.metadata("site")
+    known = _remembered(samples)
     if known is None:
+        import json
+
         with db:
-            samples.set_metadata("site", json.dumps(opened.site_path), opened.clock.now())
-    elif json.loads(known) != opened.site_path:
+            value = {"path": opened.site_path, "id": site_id(opened.site_path)}
+            samples.set_metadata("site", json.dumps(value), opened.clock.now())
+    elif known[0] != opened.site_path:
         raise ConfigError(
-            f"{opened.database} belongs to the site {json.loads(known)}, not to {opened.site_path}",
+            f"{opened.database} belongs to the site {known[0]}, not to {opened.site_path}",
             hint="choose another database with --db or `database:`",
         )
+
+
+def _remembered(samples: SampleStore) -> tuple[str, str] | None:
+    """Path and id of the site that the database belongs to, None while it belongs to nobody."""
+    import json
+
+    stored = samples.metadata("site")
+    if stored is None:
+        return None
+    value = json.loads(stored)
+    return str(value["path"]), str(value["id"])
 
 
 def context(
@@ -103,10 +116,13 @@ def context(
     """Everything that a pass needs."""
     from llamaagent.reconcile.context import Context
     from llamaagent.store.instances import InstanceStore
+    from llamaagent.store.journal import Journal
     from llamaagent.store.samples import SampleStore
     from llamaagent.store.wishes import WishStore
 
     host = HostPaths()
+    samples = SampleStore(db)
+    known = _remembered(samples)  # hashing anew would load OpenSSL on every pass
 
     def read_gpus() -> GpuReading:
         from llamaagent.collect.gpu import collect_gpus
@@ -116,10 +132,11 @@ def context(
     return Context(
         settings=opened.site.settings,
         site=opened.site,
-        site_id=site_id(opened.site_path),
+        site_id=known[1] if known is not None and known[0] == opened.site_path else site_id(opened.site_path),
         db=db,
         instances=InstanceStore(db),
-        samples=SampleStore(db),
+        journal=Journal(db),
+        samples=samples,
         wishes=WishStore(db),
         clock=opened.clock,
         places=opened.places,

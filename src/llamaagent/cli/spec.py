@@ -6,7 +6,7 @@ than the whole rest of an idle pass.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 
 class Opt(NamedTuple):

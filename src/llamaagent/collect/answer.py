@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 REFUSED = "refused"  # nobody listens there
 TIMEOUT = "timeout"  # not answered in full by the deadline

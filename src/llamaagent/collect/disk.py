@@ -6,9 +6,9 @@ Sources: /proc/diskstats (Documentation/admin-guide/iostats.rst), /sys/block, st
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from llamaagent.base.errors import ParseError
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import list_folder, read_file
 
 TYPE_CHECKING = False

@@ -51,3 +51,8 @@ def has_news(path: str, inode: int | None, offset: int) -> bool:
     except OSError:
         return False
     return found.st_size != offset or found.st_ino != inode
+
+
+def nothing_waits(state: str | None) -> bool:
+    """Whether a log state's text (`LogState.to_json`) holds no request, told without reading it as JSON."""
+    return state is None or state == "{}" or '"open":[]' in state

@@ -10,8 +10,8 @@ import os
 import select
 import sys
 import time
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.sample import GpuHolder, GpuSample
 
 TYPE_CHECKING = False

@@ -11,8 +11,8 @@ import _socket
 import errno
 import os
 import select
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.answer import REFUSED, TIMEOUT, Answer, failed, parse_answer
 
 TYPE_CHECKING = False

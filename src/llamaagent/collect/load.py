@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from llamaagent.base.errors import ParseError
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import read_file
 
 TYPE_CHECKING = False

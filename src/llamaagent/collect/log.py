@@ -7,8 +7,8 @@ loses nothing and doubles nothing.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news
 from llamaagent.collect.logevent import LogEvent, classify_exit
 from llamaagent.collect.logstate import LogState

@@ -5,8 +5,7 @@ The wording is that of b11434 and, where it changed, of older builds.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.logline import number_after, split_line
 
 TYPE_CHECKING = False

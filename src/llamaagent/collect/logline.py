@@ -7,7 +7,7 @@ Source: common/log.cpp and tools/server of llama.cpp, and the output of real ser
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 _LEVELS = {b"I": "I", b"W": "W", b"E": "E", b"D": "D", b"T": "T"}
 _JSON_LEVELS = {"info": "I", "warn": "W", "error": "E", "debug": "D", "trace": "T"}

@@ -7,7 +7,7 @@ is ignored.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 _PREFIX = b"llamacpp:"
 _COUNTS = {

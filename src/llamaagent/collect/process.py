@@ -8,9 +8,9 @@ Pages that several members map are therefore counted once for each of them, mapp
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from llamaagent.base.errors import ParseError
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import list_folder, read_file
 
 TYPE_CHECKING = False

@@ -91,7 +91,7 @@ def _text(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
 def _name(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
     text = text_of(node)
     if text is None or not re.fullmatch(NAME_PATTERN, text) or len(text) > 100:
-        wanted = "small letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        wanted = "small letters, digits, '.', '_' and '-', a letter or digit first"
         return check.wrong(label, node, wanted)
     return text
 

@@ -84,8 +84,8 @@ def canonical_json(value: object) -> str:
 
 
 def filled(sparse: Json) -> Json:
-    """What was written, with every default that was not."""
-    document = laid_over(DEFAULTS, sparse)
+    """What was written, with every default that was not; an empty list or map that means nothing is dropped."""
+    document = laid_over(DEFAULTS, without_defaults(sparse))
     if document["runtime"]["kind"] == "container":
         document["runtime"] = laid_over(CONTAINER_DEFAULTS, document["runtime"])
     return document

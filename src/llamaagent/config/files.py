@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
+
+from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

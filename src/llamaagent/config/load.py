@@ -6,8 +6,8 @@ Importing this costs little; PyYAML and the catalogue of options are imported wh
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.config.files import Places, is_young
 from llamaagent.config.site import Site, format_faults
 

@@ -14,7 +14,7 @@ MOST = 20  # suggestions in one map; searching costs milliseconds, and a file ma
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like this one, None when none is near.
 
-    >>> nearest("temprature", ["temp", "temperature", "top-k"])
+    >>> nearest("temperature-", ["temp", "temperature", "top-k"])
     'temperature'
     """
     from difflib import get_close_matches

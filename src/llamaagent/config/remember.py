@@ -51,12 +51,12 @@ def key_of(
 def recall(folder: str, key: str, now: int) -> Site | None:
     """The remembered site if nothing has changed since, else None. Never raises."""
     try:
-        data = _read_own(_path(folder, key))
-        entry = json.loads(data) if data is not None else None
-        if not isinstance(entry, dict) or entry["key"] != key or not _unchanged(entry, now):
+        check, _, body = _read_own(_path(folder, key)).partition(b"\n")
+        if check != _checksum(body):
             return None
-        return _site(entry["site"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        entry = json.loads(body)
+        return _site(entry["site"]) if entry["key"] == key and _unchanged(entry, now) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -70,12 +70,12 @@ def keep(folder: str, key: str, site: Site, places: Places) -> None:
         "probes": places.probes,
         "site": site._replace(profiles=tuple(_profile_row(profile) for profile in site.profiles)),  # type: ignore[misc]
     }
-    text = json.dumps(entry, separators=(",", ":"))
+    body = json.dumps(entry, separators=(",", ":")).encode()
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         if not _is_own(os.stat(folder)):
             return
-        _write(_path(folder, key), text)
+        _write(_path(folder, key), _checksum(body) + b"\n" + body)
         _forget_old(folder)
     except OSError:
         return
@@ -101,28 +101,32 @@ def _is_own(info: os.stat_result) -> bool:
     return info.st_uid == os.geteuid() and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _read_own(path: str) -> bytes | None:
-    """A file's bytes, if file and folder are ours alone."""
+def _checksum(body: bytes) -> bytes:
+    """Enough against a disk's damage; against people there are the file's owner and mode."""
+    return b"%08x" % binascii.crc32(body)
+
+
+def _read_own(path: str) -> bytes:
+    """A file's bytes; nothing when file or folder are not ours alone."""
     if not _is_own(os.stat(os.path.dirname(path))):
-        return None
+        return b""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode) or not _is_own(info):
-            return None
-        data = os.read(descriptor, info.st_size + 1)
-        return data if len(data) == info.st_size else None
+            return b""
+        return os.read(descriptor, info.st_size + 1)
     finally:
         os.close(descriptor)
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, data: bytes) -> None:
     """Put in place by one rename, so that no reader sees half."""
     partial = f"{path}.{os.getpid()}"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            out.write(text.encode())
+            out.write(data)
         os.replace(partial, path)
     except OSError:
         os.unlink(partial)

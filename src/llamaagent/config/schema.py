@@ -174,7 +174,7 @@ SETTINGS: dict[str, Spec] = {
         after=TEXT,
         after_timeout=_every(never=False, low=1),
     ),
-    "cache": _map(enabled=BOOL, ttl=_every(), max_size=SIZE, model_identity=_choice("name", "file")),
+    "cache": _map(enabled=BOOL, ttl=_every(), max_size=SIZE, model_identity=_choice("name", "content")),
     "backup": _map(every=_every(), keep=_int(0, 1000), directory=PATH),
     "notify": _map(
         command=TEXT, on=Spec("list", item="choice", choices=NOTICES), timeout=_every(never=False, low=1)

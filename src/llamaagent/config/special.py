@@ -138,12 +138,10 @@ def read_window(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
     """`Mon-Fri 08:00-18:00`; days may be left out (every day) or listed; past midnight is allowed."""
     match = _WINDOW.fullmatch(node.value.strip()) if isinstance(node.value, str) else None
     if match is None:
-        return check.wrong(
-            label, node, "windows such as 'Mon-Fri 08:00-18:00', 'Sat,Sun 22:00-06:00' or '08:00-18:00'"
-        )
+        return check.wrong(label, node, "like 'Mon-Fri 08:00-18:00' or '22:00-06:00'")
     clocks = [_clock(match["from"]), _clock(match["to"])]
     if None in clocks or clocks[0] == clocks[1] or clocks[0] == "24:00":
-        return check.wrong(label, node, "windows between 00:00 and 24:00 that are not empty")
+        return check.wrong(label, node, "times from 00:00 to 24:00 that differ")
     days = match["days"]
     tidy = "".join(part.capitalize() for part in re.split("([,-])", days)) + " " if days else ""
     return f"{tidy}{clocks[0]}-{clocks[1]}"
@@ -173,7 +171,7 @@ def read_command(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
     """A command as text or as a list of words; stored as a list."""
     nodes = node.items if isinstance(node.value, list) else [node]
     words = [item.text or item.value for item in nodes]
-    if not words or not all(isinstance(word, str) for word in words):
+    if not all(isinstance(word, str) for word in words):
         return check.wrong(label, node, "a command, as text or as a list of words")
     if isinstance(node.value, list):
         return words  # type: ignore[return-value]

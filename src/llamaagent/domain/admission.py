@@ -5,8 +5,7 @@ Free is what the driver says is free, less what is reserved and not used yet, le
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.plan import Arithmetic
 
 

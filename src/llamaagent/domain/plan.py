@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 # Action kinds, which are also the words in `decisions.action`.
 START = "start"  # commit an intent and spawn

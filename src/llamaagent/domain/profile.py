@@ -6,7 +6,7 @@ Sizes are MiB, durations are seconds, `None` means "not set" (`never` in the fil
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 
 class ModelRef(NamedTuple):

@@ -5,7 +5,7 @@ Precedence when wishes differ: operator's stop, operator's start, then the profi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ file, so it works after the database was lost.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.instance import Identity
 from llamaagent.launch.identity import LINUX, ProcStat, alive, boot_id, pids, read_small, read_stat
 

@@ -246,9 +246,10 @@ _SPECIAL_FLAGS: dict[str, Callable[[Any, Any], None]] = {"--rerank": _rerank, "-
 def _serve(params: Any, library: Any) -> int:
     """Load, listen, wait for a signal, end.
 
-    While the model loads a signal ends the process at once, as it does llama-server. Afterwards the C++
-    server is not taken down but left to the kernel: taking it down waits for its clients (and for ever,
-    when it comes too soon after the start), holds the interpreter meanwhile, and would save nothing.
+    While the model loads (and until some milliseconds after the first healthy answer, because loading holds
+    the interpreter) a signal ends the process at once, as it does llama-server. Afterwards the C++ server
+    is not taken down but left to the kernel: taking it down waits for its clients (and for ever, when it
+    comes too soon after the start), holds the interpreter meanwhile, and would save nothing.
     """
     import signal
     import time

@@ -8,7 +8,7 @@ xllamacpp 2026.10.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from llamaagent.base.record import NamedTuple
 
 
 class Value(NamedTuple):

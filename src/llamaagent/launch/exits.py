@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from llamaagent.base.record import NamedTuple
 
 _LARGEST_SIGNAL = 64
 

@@ -7,10 +7,10 @@ reads `/proc` by plain system calls; psutil is asked only where there is no `/pr
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from llamaagent.base.errors import ParseError
 from llamaagent.base.paths import HostPaths
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.instance import Identity
 
 LINUX = HostPaths()

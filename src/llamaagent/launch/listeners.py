@@ -8,8 +8,8 @@ sockets before all others, so that a busy host costs no more than a quiet one; a
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.launch.identity import LINUX, pids, read_small
 
 TYPE_CHECKING = False

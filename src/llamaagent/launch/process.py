@@ -12,9 +12,9 @@ subprocess module.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from llamaagent.base.errors import CannotCreateError, ServiceUnavailableError
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.instance import Identity
 from llamaagent.launch.identity import LINUX, alive, boot_id, identify, pids, read_small, read_stat
 
@@ -27,7 +27,7 @@ SHELL = "/bin/sh"
 # $0 is the exit record's path, $1 the folder to run in, the rest the server's command line.
 WRAPPER = """umask 077
 trap : TERM INT HUP
-cd -- "$1" && unset OLDPWD && shift && "$@"
+cd -- "$1" && unset PWD OLDPWD && shift && "$@"
 set -- "$?"
 printf '%s\\n' "$1" >"$0.new" || exec rm -f -- "$0.new"
 exec mv -f -- "$0.new" "$0"
@@ -128,13 +128,24 @@ def server_of(wrapper: Identity, host: HostPaths = LINUX) -> Identity | None:
 def wait_for_server(wrapper: Identity, deadline: float, clock: Clock) -> Identity | None:
     """Wait until the wrapper has started the server.
 
-    deadline: on clock.monotonic(). None when the wrapper ended first or the time is up.
+    Until a fresh child has become the server's program it still has the shell's handlers and would swallow a
+    SIGTERM, so that is waited for. deadline: on clock.monotonic(). None when the wrapper ended first; at the
+    deadline whatever is there.
     """
     while True:
         server = server_of(wrapper)
-        if server is not None or not alive(wrapper) or clock.monotonic() >= deadline:
+        if server is not None and _command_line(server.pid) != _command_line(wrapper.pid):
+            return server
+        if not alive(wrapper) or clock.monotonic() >= deadline:
             return server
         clock.sleep(_POLL_S)
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return read_small(f"{LINUX.proc}/{pid}/cmdline")
+    except OSError:
+        return b""
 
 
 def children_of(pid: int, host: HostPaths = LINUX) -> list[int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from llamaagent.base.errors import LlamaAgentError, StorageError
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
@@ -13,23 +11,15 @@ from llamaagent.reconcile.starting import HeldError, held, launch, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action
     from llamaagent.domain.profile import Profile
-    from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.context import Borders, Context
     from llamaagent.reconcile.observe import View
 
 _SIGNALS = {"TERM": 15, "KILL": 9}
-
-
-class Borders(NamedTuple):
-    """What an action may need to know, asked only when it does."""
-
-    gpus: Callable[[], GpuReading]
-    git: Callable[[], tuple[str | None, int | None]]
 
 
 def perform(
@@ -46,7 +36,7 @@ def perform(
     if action.kind == act.START:
         done = _start(ctx, action, row, profiles[action.profile], tuple(rows.values()), borders)
     elif action.kind == act.GUARD:
-        if ctx.instances.journal(action, now):
+        if ctx.journal.note(action, now):
             tell(ctx, action, now)
         return action
     elif row is None:
@@ -107,6 +97,7 @@ def _start(
     action = action._replace(arithmetic=(*action.arithmetic, *prepared.arithmetic))
     ctx.checkpoint("before-intent")
     with ctx.db:
+        ctx.samples.know_gpus(borders.gpus().cards, prepared.intent.boot_id, now)
         instance_id, _ = ctx.instances.hold(row, profile.name, kind, hashes, action, now, **more)
         ctx.instances.intend(instance_id, prepared.intent, prepared.claims, action, now)
     try:

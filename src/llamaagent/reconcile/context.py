@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from llamaagent.base.paths import HostPaths, Places
+from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from llamaagent.config.site import Site
     from llamaagent.domain.settings import Settings
     from llamaagent.store.instances import InstanceStore
+    from llamaagent.store.journal import Journal
     from llamaagent.store.samples import SampleStore
     from llamaagent.store.types import Connection
     from llamaagent.store.wishes import WishStore
@@ -32,6 +32,7 @@ class Context(NamedTuple):
     site_id: str
     db: Connection
     instances: InstanceStore
+    journal: Journal
     samples: SampleStore
     wishes: WishStore
     clock: Clock
@@ -46,3 +47,10 @@ class Context(NamedTuple):
     def chosen(self, profile: str) -> bool:
         """Whether this pass acts for the profile."""
         return self.only is None or profile in self.only
+
+
+class Borders(NamedTuple):
+    """What only some actions need to know, asked once a pass and only then."""
+
+    gpus: Callable[[], GpuReading]
+    git: Callable[[], tuple[str | None, int | None]]

@@ -6,8 +6,7 @@ so each rule below needs to name only the next step of a launch, never a whole s
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain import sight as seen
@@ -209,7 +208,7 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
         return Wish(wanted=False, reason="update", detail="the profile changed")
     timeout = profile.health.start_timeout_s
     waited = now - (row.launched_ts or now)
-    if row.status == st.LOADING and timeout is not None and waited >= timeout:
+    if row.status == st.LOADING and timeout is not None and waited >= timeout and not _healthy(subject.sight):
         return Wish(wanted=False, reason="start-timeout", detail=f"not healthy after {waited} s")
     if (
         row.status == st.UNHEALTHY
@@ -249,9 +248,14 @@ def _stopping(subject: Subject, row: Instance, sight: Sight, now: int) -> list[A
     return [Action(act.SIGNAL, row.profile, row.id, "signal", detail, signal=signal, due_ts=now + grace)]
 
 
+def _healthy(sight: Sight | None) -> bool:
+    """The server answers well, and it is our server that answers."""
+    return sight is not None and sight.health == seen.OK and sight.listener in {"ours", "unknown"}
+
+
 def _health(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Action]:
     """Judge one probe."""
-    healthy = sight.health == seen.OK and sight.listener in {"ours", "unknown"}
+    healthy = _healthy(sight)
     figures = (Arithmetic("http_status", sight.http_status), Arithmetic("health_ms", sight.health_ms))
     if row.status == st.LOADING:
         if healthy:

@@ -8,8 +8,8 @@ retires what it declared.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.reconcile.git import still_committed
 
 TYPE_CHECKING = False

@@ -6,7 +6,8 @@ Asked only when something is launched or seems retired, because starting git cos
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from llamaagent.base.record import NamedTuple
 
 _DEADLINE_S = 5.0
 

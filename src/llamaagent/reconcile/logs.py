@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news
 from llamaagent.collect.log import (
     LogState,
@@ -18,6 +17,8 @@ from llamaagent.collect.logevent import BUILD, GPU_LAYERS, SLOTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llamaagent.collect.logevent import LogEvent
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.sample import Request
@@ -73,16 +74,13 @@ class Reading(NamedTuple):
                 ctx.instances.build(self.position.id, event.line)
 
 
-def read_news(ctx: Context) -> tuple[Reading, ...]:
-    """Read on in the log of every live server that has something new."""
-    readings = [_read(at) for at in ctx.instances.log_positions() if _pending(at)]
-    return tuple(readings)
+def read_news(waiting: Iterable[LogPosition]) -> tuple[Reading, ...]:
+    """Read on in these logs. One whose state is settled and that has not grown is left alone."""
+    return tuple(_read(at) for at in waiting if _pending(at))
 
 
 def _pending(at: LogPosition) -> bool:
-    if has_news(at.path, at.inode, at.offset_bytes):
-        return True
-    return at.state is not None and at.state != "{}" and not LogState.from_json(at.state).settled
+    return has_news(at.path, at.inode, at.offset_bytes) or not LogState.from_json(at.state).settled
 
 
 def _read(at: LogPosition) -> Reading:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.collect.http import Target, probe_all
 from llamaagent.collect.metrics import ServerCounters, parse_metrics
 from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen
 from llamaagent.domain.sight import Sight
-from llamaagent.launch.adopt import find_launched, members
 from llamaagent.launch.exits import read_exit
 from llamaagent.launch.identity import alive, boot_id
 from llamaagent.launch.listeners import Endpoint, listener_states
@@ -59,6 +57,8 @@ def observe(
     boot = boot_id(ctx.host)
     found: dict[str, Found] = {}
     if any(row.pid is None for row in live):
+        from llamaagent.launch.adopt import find_launched
+
         found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
     bodies = {row.id: _body(ctx, row, found.get(row.launch_id or ""), boot) for row in live}
     probed = _probe(ctx, [row for row in live if bodies[row.id].server_alive], profiles, deadline_s)
@@ -100,6 +100,8 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
     record = read_exit(row.exit_path) if row.exit_path else None
     if record is not None:
         sight = sight._replace(exit_known=True, exit_code=record.exit_code, exit_signal=record.exit_signal)
+    from llamaagent.launch.adopt import members
+
     others = bool(members(wrapper, server, row.launch_id, ctx.host))
     return sight._replace(others_alive=others and not sight.wrapper_alive)
 
@@ -159,6 +161,8 @@ def _listening(rows: list[Instance], found: Mapping[str, Found], ctx: Context) -
     states = list(listener_states(endpoints, ctx.host))
     for at, row in enumerate(asked):
         if states[at] == "stranger":  # a child of the server may be the one that listens
+            from llamaagent.launch.adopt import members
+
             every = members(row.wrapper, row.server, row.launch_id, ctx.host)
             endpoint = endpoints[at]._replace(owners=tuple(one.pid for one in every))
             states[at] = listener_states([endpoint], ctx.host)[0]

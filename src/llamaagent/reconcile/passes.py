@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
-from llamaagent.reconcile import git
-from llamaagent.reconcile.act import Borders, perform
+from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import Subject, World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
     from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.git import GitState
 
 PASS_S = 10.0
 _STOP_WAIT_S = 4.0  # of a pass may go into watching servers end
+_SOON_S = 0.2  # between two signals, however short the grace
 _POLL_S = 0.02
 _ROUNDS = 12  # a bound for the impossible: each round moves at least one launch one step
 
@@ -44,7 +46,7 @@ class _Asked:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._gpus: GpuReading | None = None
-        self._git: git.GitState | None = None
+        self._git: GitState | None = None
 
     def gpus(self) -> GpuReading:
         if self._gpus is None:
@@ -53,14 +55,17 @@ class _Asked:
 
     def git(self) -> tuple[str | None, int | None]:
         if self._git is None:
+            from llamaagent.reconcile.git import GitState, describe
+
             folders = self._ctx.settings.profiles
-            self._git = git.describe(folders[0]) if folders else git.GitState()
+            self._git = describe(folders[0]) if folders else GitState()
         return self._git.commit, self._git.dirty
 
 
 def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     """One pass. The caller holds the pass lock."""
     until = ctx.clock.monotonic() + PASS_S
+    patience = 0.0  # until when this pass watches servers end; set when it signals the first
     asked = _Asked(ctx)
     borders = Borders(asked.gpus, asked.git)
     declared = declare(ctx, asked)
@@ -74,10 +79,14 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
             if _adopt(ctx, declared):
                 continue
         _join(ctx, rows, view)
-        acted = _carry_out(ctx, plan, rows, declared, view, borders, done)
-        if not acted or ctx.clock.monotonic() >= until:
+        if (
+            not plan.actions
+            or not _carry_out(ctx, plan, rows, declared, view, borders, done)
+            or ctx.clock.monotonic() >= until
+        ):
             break
-        _watch_stops(ctx, until)
+        patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
+        _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
     recorded = record(ctx, rows, view, asked.gpus()) if sample else None
     return PassResult(tuple(done), declared, rows, view, recorded)
@@ -121,7 +130,19 @@ def world(ctx: Context, declared: Declared, rows: Iterable[Instance], view: View
                 overrides.get(name),
             )
         )
-    return World(ctx.clock.now(), tuple(subjects), ctx.approved)
+    return World(ctx.clock.now(), tuple(subjects), _approved(ctx, subjects))
+
+
+def _approved(ctx: Context, subjects: Iterable[Subject]) -> bool:
+    """`--yes` approves what would be retired now, and is remembered for exactly that."""
+    retired = sorted(s.name for s in subjects if s.profile is None)
+    if len(retired) < 3:
+        return ctx.approved
+    if not ctx.approved:
+        return ctx.samples.metadata("approved_retirements") == json.dumps(retired)
+    with ctx.db:
+        ctx.samples.set_metadata("approved_retirements", json.dumps(retired), ctx.clock.now())
+    return True
 
 
 def _look(ctx: Context, declared: Declared, until: float) -> tuple[tuple[Instance, ...], View]:
@@ -139,7 +160,7 @@ def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
         now = ctx.clock.now()
         ctx.instances.spawned(row.id, found.wrapper, found.server, now)
         action = act.Action(act.ADOPT, row.profile, row.id, "adopted", f"pid {found.server.pid}")
-        ctx.instances.journal(action, now)
+        ctx.journal.note(action, now)
 
 
 def _adopt(ctx: Context, declared: Declared) -> bool:
@@ -159,6 +180,8 @@ def _carry_out(
     done: list[Action],
 ) -> bool:
     """Do the plan; True when something was done after which another look makes sense."""
+    from llamaagent.reconcile.act import perform
+
     by_name = {row.profile: row for row in rows}
     again = False
     for action in plan.actions:
@@ -169,15 +192,18 @@ def _carry_out(
 
 
 def _watch_stops(ctx: Context, until: float) -> None:
-    """Servers that were signalled are watched together for a moment: most end at once."""
+    """Servers that were signalled are watched together: most end at once, for the others a next signal falls due."""
     from llamaagent.launch.identity import alive
     from llamaagent.launch.process import bury
 
-    until = min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
+    soon = ctx.clock.monotonic() + _SOON_S
     while ctx.clock.monotonic() < until:
         bury()
         ending = [r for r in ctx.instances.newest() if r.status == st.STOPPING and r.signals_sent]
-        if not any(alive(r.server, ctx.host) or alive(r.wrapper, ctx.host) for r in ending):
+        living = [r for r in ending if alive(r.server, ctx.host) or alive(r.wrapper, ctx.host)]
+        now = ctx.clock.now()
+        due = any(r.next_signal_ts is not None and now >= r.next_signal_ts for r in living)
+        if not living or (due and ctx.clock.monotonic() >= soon):
             return
         ctx.clock.sleep(_POLL_S)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.shown import state

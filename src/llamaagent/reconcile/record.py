@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
+from llamaagent.collect.files import has_news, nothing_waits
 from llamaagent.collect.instance import build_instance_sample
 from llamaagent.collect.process import collect_process, list_descendants
 from llamaagent.collect.system import collect_system
 from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen
 from llamaagent.domain.sample import InstanceSample, SystemSample
-from llamaagent.reconcile.logs import read_news
 from llamaagent.store.samples import Holder, PassFacts
 
 TYPE_CHECKING = False
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.logs import Reading
     from llamaagent.reconcile.observe import View
+    from llamaagent.store.instances import LogPosition
     from llamaagent.store.samples import LastInstance, LastSystem
 
 _HEALTH_WORDS = {seen.OK: "healthy", seen.LOADING: "loading", seen.NOT_ASKED: "unknown"}
@@ -42,7 +43,7 @@ def record(
     last = ctx.samples.last_system()
     samples = _instances(ctx, live, view, gpus, now)
     system = _system(ctx, last, view.boot_id)
-    readings = read_news(ctx)
+    readings = _read_logs(ctx)
     with ctx.db:
         added = requests_before + sum(reading.store(ctx) for reading in readings)
         ctx.samples.add_system(system, _facts(live, last, view.boot_id, added, now), now)
@@ -54,8 +55,22 @@ def record(
             sight = view.sights.get(row.id)
             if sight is not None and sight.server_alive:
                 word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
-                ctx.instances.health(row.id, word, sight.http_status, sight.health_ms, now)
+                ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now)
     return Recorded(len(samples), added)
+
+
+def _read_logs(ctx: Context) -> tuple[Reading, ...]:
+    """Read on where a log has grown; a pass without news does not even load the reader."""
+    waiting = [at for at in ctx.instances.log_positions() if _grown(at)]
+    if not waiting:
+        return ()
+    from llamaagent.reconcile.logs import read_news
+
+    return read_news(waiting)
+
+
+def _grown(at: LogPosition) -> bool:
+    return has_news(at.path, at.inode, at.offset_bytes) or not nothing_waits(at.state)
 
 
 def _system(ctx: Context, last: LastSystem | None, boot: str) -> SystemSample:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import NamedTuple
 
 from llamaagent.base.errors import LlamaAgentError
 from llamaagent.base.paths import ensure_private_dir
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain import plan as act
 from llamaagent.domain.admission import Card, Need, Placement, Refusal, place
 from llamaagent.domain.plan import Action, Arithmetic

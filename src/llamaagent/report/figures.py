@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+
+from llamaagent.base.record import NamedTuple
 
 _LADDERS: dict[str, tuple[str, ...]] = {
     "MiB": ("MiB", "GiB", "TiB"),

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+# A page may not hold control characters, and a log line may.
+_CONTROLS = dict.fromkeys(
+    {*range(32), *range(127, 160)} - {ord("\t"), ord("\n")}, "\N{REPLACEMENT CHARACTER}"
+)
 _FIGURES = {
     1: ("Generation speed", "tokens/s"),
     2: ("Prompt speed", "tokens/s"),
@@ -92,7 +96,7 @@ class Pages:
         cards = {gpu.row.uuid: _card(gpu.row) for gpu in report.gpus}
         self._environment.filters.update(
             iso=lambda ts: times.iso(ts, zone),
-            instant=lambda ts: times.format_instant(ts, zone, report.now),
+            instant=lambda ts, seconds=False: times.format_instant(ts, zone, report.now, seconds=seconds),
             hour=lambda ts: times.format_time(ts, zone),
             quantity=figures.format_quantity,
             count=figures.format_count,
@@ -129,10 +133,11 @@ class Pages:
 
     def profile(self, page: ProfilePage) -> bytes:
         """The page of one profile."""
-        return self._render("profile.html", root="../", active=page.row.profile, page=page)
+        return self._render("profile.html", root="../", active="profile", page=page)
 
     def _render(self, template: str, **values: Any) -> bytes:
-        return self._environment.get_template(template).render(**values).encode()
+        text = self._environment.get_template(template).render(**values)
+        return text.translate(_CONTROLS).encode("utf-8", "replace")
 
 
 def _card(gpu: GpuRow) -> str:

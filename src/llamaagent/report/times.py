@@ -8,9 +8,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import zoneinfo
-from typing import NamedTuple
 
 from llamaagent.base.errors import UsageError
+from llamaagent.base.record import NamedTuple
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -68,10 +68,10 @@ def format_day(ts: int, zone: dt.tzinfo, *, year: bool = False) -> str:
     return f"{text} {at.year}" if year else text
 
 
-def format_instant(ts: int, zone: dt.tzinfo, now: int) -> str:
+def format_instant(ts: int, zone: dt.tzinfo, now: int, *, seconds: bool = False) -> str:
     """Write day and time; the year only when it is not the year of `now`."""
     year = local(ts, zone).year != local(now, zone).year
-    return f"{format_day(ts, zone, year=year)} {format_time(ts, zone)}"
+    return f"{format_day(ts, zone, year=year)} {format_time(ts, zone, seconds=seconds)}"
 
 
 def zone_label(from_ts: int, to_ts: int, zone: dt.tzinfo) -> str:

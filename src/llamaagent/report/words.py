@@ -214,11 +214,7 @@ def _find_profile_problems(row: ProfileRow, zone: dt.tzinfo, now: int) -> list[P
     elif state.tone == WARN:
         found.append(Problem(WARN, row.profile, f"{state.word}{detail}", row.since_ts))
     elif row.status == "loading" and row.since_ts is not None and now - row.since_ts > _SLOW_LOAD_S:
-        found.append(
-            Problem(
-                WARN, row.profile, f"has been loading for {format_duration(now - row.since_ts)}", row.since_ts
-            )
-        )
+        found.append(Problem(WARN, row.profile, "is still loading", row.since_ts))
     if row.crashes and row.status != "error":
         times = "once" if row.crashes == 1 else f"{row.crashes} times"
         found.append(Problem(WARN, row.profile, f"ended by itself {times} in the last day", None))

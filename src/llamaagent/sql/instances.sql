@@ -177,15 +177,6 @@ SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder
   FROM reservations AS r JOIN gpus AS g ON g.id = r.gpu_id
  WHERE r.released_ts IS NULL;
 
--- name: update_model_status
--- models.status speaks 002's four words.
-UPDATE models
-   SET status = CASE WHEN :status IN ('loading', 'error') THEN :status
-                     WHEN :status IN ('running', 'unhealthy', 'stopping') THEN 'running'
-                     ELSE 'stopped' END,
-       updated_at = :ts
- WHERE name = :profile;
-
 -- name: insert_health
 INSERT INTO health_checks (instance_id, ts, last_ts, count, status, http_status, latency_ms, detail)
 VALUES (:instance_id, :ts, :ts, 1, :status, :http_status, :latency_ms, :detail);

@@ -99,15 +99,17 @@ def _set_modes(path: str, found: os.stat_result, mode: int, gid: int | None) -> 
     """Give the file its mode and group, and those that SQLite keeps beside it; by name, never by opening."""
     if stat.S_IMODE(found.st_mode) == mode and (gid is None or found.st_gid == gid):
         return
+    files = [(path, mode), (f"{path}-wal", mode), (f"{path}-shm", mode)]
     if gid is not None:
-        folder = os.path.dirname(path)
-        os.chown(folder, -1, gid)
-        os.chmod(folder, 0o750)  # noqa: S103 - the group was asked for
-    for name in (path, f"{path}-wal", f"{path}-shm"):
-        if os.path.lexists(name):
-            if gid is not None:
-                os.chown(name, -1, gid)
-            os.chmod(name, mode)
+        files.append((os.path.dirname(path), 0o750))
+    try:
+        for name, wanted in files:
+            if os.path.lexists(name):
+                if gid is not None:
+                    os.chown(name, -1, gid)
+                os.chmod(name, wanted)
+    except OSError as error:
+        raise CannotCreateError(f"cannot set the mode or group of {path}: {error.strerror}") from error
 
 
 def _gid(group: str) -> int:

@@ -1,16 +1,15 @@
-"""Rows of `instances`, `decisions`, `reservations` and `health_checks`: read as records, changed one step at a time.
+"""Rows of `instances` and `reservations`: read as records, changed one step of a launch at a time.
 
-Each step of a launch is one short transaction with its decision in it, so that whatever ends the agent,
+Each step is one short transaction with its decision in it, so that whatever ends the agent,
 the database says how far it came.
 """
 
 from __future__ import annotations
 
-import json
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.instance import Instance
 from llamaagent.sql import statements
+from llamaagent.store.journal import Journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from apsw import Connection
 
     from llamaagent.domain.instance import Identity
-    from llamaagent.domain.plan import Action, Arithmetic
+    from llamaagent.domain.plan import Action
 
 _SQL = statements("instances")
 
@@ -91,6 +90,7 @@ class InstanceStore:
 
     def __init__(self, db: Connection) -> None:
         self._db = db
+        self._journal = Journal(db)
 
     def newest(self) -> tuple[Instance, ...]:
         """The newest row of each profile; a live row is always the newest of its profile."""
@@ -138,7 +138,7 @@ class InstanceStore:
                 given["restarts"] = more.get("restarts", 0)
                 instance_id = int(self._db.execute(_SQL["insert_held"], given).get)
             if action.kind != "start":
-                news = self.decide(action, instance_id, ts)
+                news = self._journal.decide(action, instance_id, ts)
         return instance_id, news
 
     def intend(
@@ -158,8 +158,7 @@ class InstanceStore:
                 reserved = {**claim._asdict(), "instance_id": instance_id, "holder": action.profile, "ts": ts}
                 reserved["project"] = intent.project
                 self._db.execute(_SQL["insert_reservation"], {**reserved, "reason": action.reason})
-            self._status_of_model(action.profile, "loading", ts)
-            self.decide(action, instance_id, ts)
+            self._journal.decide(action, instance_id, ts)
 
     def spawned(self, instance_id: int, wrapper: Identity | None, server: Identity | None, ts: int) -> None:
         """Store who runs it."""
@@ -180,8 +179,7 @@ class InstanceStore:
         """Write the row of a live server that has none. given: the columns of the statement. Gives its id."""
         with self._db:
             instance_id = int(self._db.execute(_SQL["insert_adopted"], {**given, "ts": ts}).get)
-            self._status_of_model(action.profile, "loading", ts)
-            self.decide(action, instance_id, ts)
+            self._journal.decide(action, instance_id, ts)
         return instance_id
 
     def ready(self, instance_id: int, action: Action, ts: int) -> None:
@@ -189,8 +187,7 @@ class InstanceStore:
         with self._db:
             given = {"id": instance_id, "reason": action.reason, "detail": action.detail, "ts": ts}
             self._db.execute(_SQL["update_ready"], given)
-            self._status_of_model(action.profile, "running", ts)
-            self.decide(action, instance_id, ts)
+            self._journal.decide(action, instance_id, ts)
 
     def change(self, instance_id: int, status: str, failures: int, action: Action, ts: int) -> None:
         """Running <-> unhealthy."""
@@ -203,7 +200,7 @@ class InstanceStore:
                 "ts": ts,
             }
             self._db.execute(_SQL["update_status"], {**given, "failures": failures})
-            self.decide(action, instance_id, ts)
+            self._journal.decide(action, instance_id, ts)
 
     def failures(self, instance_id: int, failures: int) -> None:
         """Count failed probes."""
@@ -215,7 +212,7 @@ class InstanceStore:
         with self._db:
             given = {"id": instance_id, "reason": action.reason, "detail": action.detail, "ts": ts}
             self._db.execute(_SQL["update_stopping"], {**given, "next_signal_ts": next_ts})
-            self.decide(action, instance_id, ts)
+            self._journal.decide(action, instance_id, ts)
 
     def next_signal(self, instance_id: int, signal: str, due_ts: int | None, action: Action, ts: int) -> None:
         """A signal is about to be sent; note the next, and when. The one that begins a stop is not journalled."""
@@ -223,7 +220,7 @@ class InstanceStore:
             given = {"id": instance_id, "next_signal": signal, "next_signal_ts": due_ts}
             self._db.execute(_SQL["update_next_signal"], given)
             if action.kind == "signal":
-                self.decide(action, instance_id, ts)
+                self._journal.decide(action, instance_id, ts)
 
     def ended(
         self,
@@ -245,15 +242,13 @@ class InstanceStore:
         with self._db:
             self._db.execute(_SQL["update_ended"], {**given, "ts": ts, "ended_ts": ended_ts})
             self._db.execute(_SQL["release_reservations"], {"instance_id": row.id, "ts": ts})
-            self._status_of_model(row.profile, action.status or "stopped", ts)
-            self.decide(action, row.id, ts)
+            self._journal.decide(action, row.id, ts)
 
     def detach(self, profile: str, ts: int) -> None:
         """Forget a live launch: its row ends, its process does not."""
         with self._db:
             self._db.execute(_SQL["release_of_profile"], {"profile": profile, "ts": ts})
             self._db.execute(_SQL["update_detached"], {"profile": profile, "ts": ts})
-            self._status_of_model(profile, "stopped", ts)
 
     def launch_known(self, launch_id: str) -> bool:
         """Tell whether this launch has a row, live or ended."""
@@ -290,45 +285,6 @@ class InstanceStore:
             return _position(row) if row[1] else None
         return None
 
-    def decide(self, action: Action, instance_id: int | None, ts: int) -> bool:
-        """Write a decision, or count it when nothing about it changed (False). The caller holds a transaction."""
-        figures = _figures(action.arithmetic)
-        if action.kind in {"hold", "guard"}:
-            for row in self._db.execute(_SQL["select_decision"], {"profile": action.profile}).fetchall():
-                if (row[1], row[2]) == (action.kind, action.reason):
-                    self._db.execute(_SQL["update_decision"], {"id": row[0], "ts": ts, "arithmetic": figures})
-                    return False
-        given = {"profile": action.profile, "instance_id": instance_id, "action": action.kind}
-        given |= {"reason": action.reason, "detail": action.detail, "arithmetic": figures, "ts": ts}
-        self._db.execute(_SQL["insert_decision"], given)
-        return True
-
-    def journal(self, action: Action, ts: int) -> bool:
-        """A decision that changes no row; False when it was only counted."""
-        with self._db:
-            news = self.decide(action, action.instance_id, ts)
-        return news
-
-    def health(
-        self, instance_id: int, status: str, http_status: int | None, latency_ms: int | None, ts: int
-    ) -> None:
-        """A row when the answer changes, else count the last one. The caller holds a transaction."""
-        given: dict[str, object] = {"http_status": http_status, "latency_ms": latency_ms, "ts": ts}
-        for row in self._db.execute(_SQL["select_health"], {"instance_id": instance_id}).fetchall():
-            if row[1] == status:
-                self._db.execute(_SQL["update_health"], {**given, "id": row[0]})
-                return
-        given |= {"instance_id": instance_id, "status": status, "detail": None}
-        self._db.execute(_SQL["insert_health"], given)
-
-    def _status_of_model(self, profile: str, status: str, ts: int) -> None:
-        self._db.execute(_SQL["update_model_status"], {"profile": profile, "status": status, "ts": ts})
-
 
 def _position(row: tuple[Any, ...]) -> LogPosition:
     return LogPosition(row[0], row[1], row[2], row[3] or 0, row[4], row[5])
-
-
-def _figures(arithmetic: Iterable[Arithmetic]) -> str | None:
-    figures = {figure.name: figure.value for figure in arithmetic if figure.value is not None}
-    return json.dumps(figures) if figures else None

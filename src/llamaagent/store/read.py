@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.sql import statements
 
 TYPE_CHECKING = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.sql import statements
 
 TYPE_CHECKING = False
@@ -90,12 +90,18 @@ class SampleStore:
         """One row of the machine."""
         self._db.execute(_SQL["insert_system"], {**sample._asdict(), **facts._asdict(), "ts": ts})
 
-    def add_gpus(self, cards: Iterable[GpuSample], holders: Iterable[Holder], boot_id: str, ts: int) -> None:
-        """The cards as they are now, a sample of each, and who holds memory there."""
+    def know_gpus(self, cards: Iterable[GpuSample], boot_id: str, ts: int) -> None:
+        """The cards themselves: a reservation needs their rows, on the very first pass too."""
         for card in cards:
             given = {k: v for k, v in card._asdict().items() if k != "holders"}
-            known = {"idx": card.index, "boot_id": boot_id, "ts": ts}
-            self._db.execute(_SQL["upsert_gpu"], {**given, **known})
+            self._db.execute(_SQL["upsert_gpu"], {**given, "idx": card.index, "boot_id": boot_id, "ts": ts})
+
+    def add_gpus(self, cards: Iterable[GpuSample], holders: Iterable[Holder], boot_id: str, ts: int) -> None:
+        """The cards as they are now, a sample of each, and who holds memory there."""
+        cards = tuple(cards)
+        self.know_gpus(cards, boot_id, ts)
+        for card in cards:
+            given = {k: v for k, v in card._asdict().items() if k != "holders"}
             self._db.execute(_SQL["insert_gpu"], {**given, "ts": ts})
         for holder in holders:
             self._db.execute(_SQL["upsert_gpu_holder"], {**holder._asdict(), "ts": ts})
@@ -126,7 +132,7 @@ class SampleStore:
     def log(
         self, level: str, source: str, message: str, ts: int, category: str | None = None, **context: object
     ) -> None:
-        """A line of the agent's own log (levels in capitals, as in Python)."""
+        """A line of the agent's own log."""
         given = {"level": level, "source": source, "category": category, "message": message, "ts": ts}
         self._db.execute(
             _SQL["insert_log"], {**given, "context_json": json.dumps(context) if context else None}

@@ -8,11 +8,11 @@ defined in this file: the texts are schema.sql, views.sql and migrations/.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 import apsw
 
-from llamaagent.base.errors import InstallError, StoreCorruptError
+from llamaagent.base.errors import CannotCreateError, InstallError, StoreCorruptError
+from llamaagent.base.record import NamedTuple
 from llamaagent.sql import ddl, fingerprint, statements
 
 TYPE_CHECKING = False
@@ -97,7 +97,10 @@ def back_up(db: apsw.Connection, path: str) -> None:
     """Copy the database to `PATH.pre-vN.bak`, N being its version; a copy that is not sound replaces nothing."""
     version = version_of(db)
     part = f"{path}.pre-v{version}.{os.getpid()}.part"
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CannotCreateError(f"cannot copy {path} before migrating it: {error.strerror}") from error
     try:
         copy = apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.wish import Override
 from llamaagent.sql import statements
 

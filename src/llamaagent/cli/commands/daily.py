@@ -77,7 +77,7 @@ LOOK = (
     Spec(
         "status",
         DAILY,
-        "One screen: what runs, what does not and why. Exits 1 when something wanted does not run or a file is refused.",
+        "One screen: what runs, what does not, why. Exits 1 when something wanted does not run or a file is refused.",
         "status:run",
         (Opt("json", ("--json",), "One JSON object."),),
         (),

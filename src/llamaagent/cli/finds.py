@@ -1,0 +1,140 @@
+"""What is on this host already: GGUF files in the usual places, llama-servers that run."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from llamaagent.base.errors import LlamaAgentError
+from llamaagent.launch.identity import LINUX, pids, read_small
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from llamaagent.base.clock import Clock
+    from llamaagent.base.paths import HostPaths
+    from llamaagent.config.catalogue import Catalogue
+
+_DEPTH = 6  # a model of the Hugging Face cache lies five folders deep
+_TIME_S = 3.0
+_MOST = 500
+_SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv", "proc", "sys"})
+_PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")  # only the first part is named to llama-server
+
+
+class Running(NamedTuple):
+    """A llama-server of anybody. words: its options without model and secrets; secrets: what was left out."""
+
+    pid: int
+    user: str | None
+    model: str | None
+    words: tuple[str, ...]
+    secrets: tuple[str, ...]
+    fault: str | None = None  # why its command line cannot be taken over
+
+
+def model_places(folder: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Where people keep GGUF files, absolute, most likely first."""
+    home = environ.get("HOME", "/")
+    cache = environ.get("XDG_CACHE_HOME") or f"{home}/.cache"
+    hub = environ.get("HF_HOME") or f"{cache}/huggingface"
+    places = (folder, f"{home}/models", environ.get("LLAMA_CACHE") or f"{cache}/llama.cpp", hub, "/models")
+    return tuple(dict.fromkeys(os.path.abspath(place) for place in places))
+
+
+def find_models(folder: str, environ: Mapping[str, str], clock: Clock) -> list[str]:
+    """GGUF files in the usual places, by place; bounded in depth, number and time (three seconds)."""
+    until = clock.monotonic() + _TIME_S
+    found: dict[str, None] = {}
+    for place in model_places(folder, environ):
+        for path in _models_below(place, _DEPTH):
+            found.setdefault(path)
+            if len(found) >= _MOST:
+                return list(found)
+        if clock.monotonic() > until:
+            break
+    return list(found)
+
+
+def _models_below(folder: str, depth: int) -> Iterator[str]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        part = _PART.search(entry.name)
+        if entry.name.endswith(".gguf") and entry.is_file():
+            if not entry.name.startswith("mmproj") and (part is None or part[1] == "00001"):
+                yield entry.path
+        elif depth > 0 and entry.name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
+            yield from _models_below(entry.path, depth - 1)
+
+
+def find_running(host: HostPaths = LINUX) -> list[Running]:
+    """llama-servers that run now and that no llamaagent launched, by pid."""
+    from llamaagent.config.catalogue import load_catalogue
+
+    found: list[Running] = []
+    catalogue: Catalogue | None = None
+    for pid in sorted(pids(host)):
+        words = _command(pid, host)
+        if not words or not _is_server(words) or _launched_by_us(pid, host):
+            continue
+        catalogue = catalogue or load_catalogue()
+        found.append(_running(pid, words, catalogue, host))
+    return found
+
+
+def _command(pid: int, host: HostPaths) -> list[str]:
+    try:
+        text = read_small(f"{host.proc}/{pid}/cmdline").decode("utf-8", "surrogateescape")
+    except OSError:
+        return []
+    return text.removesuffix("\0").split("\0") if text else []
+
+
+def _is_server(words: list[str]) -> bool:
+    return os.path.basename(words[0]) == "llama-server"
+
+
+def _launched_by_us(pid: int, host: HostPaths) -> bool:
+    from llamaagent.launch.adopt import LAUNCH_ID
+
+    try:
+        return f"{LAUNCH_ID}=".encode() in read_small(f"{host.proc}/{pid}/environ")
+    except OSError:  # another user's
+        return False
+
+
+def _running(pid: int, words: list[str], catalogue: Catalogue, host: HostPaths) -> Running:
+    from llamaagent.cli.serverline import read_server_line, without_secrets
+
+    user = _user(pid, host)
+    try:
+        kept, secrets = without_secrets(words[1:], catalogue)
+        line = read_server_line(words[1:], f"server-{pid}", catalogue)
+    except LlamaAgentError as error:
+        return Running(pid, user, None, (), (), str(error))
+    if line.faults:
+        return Running(pid, user, None, (), (), line.faults[0])
+    path = line.model[1] if line.model is not None and line.model[0] == "path" else None
+    if path is not None and not os.path.isabs(path):
+        path = os.path.normpath(os.path.join(_cwd(pid, host), path))
+    return Running(pid, user, path, tuple(kept), tuple(secrets))
+
+
+def _cwd(pid: int, host: HostPaths) -> str:
+    try:
+        return os.readlink(f"{host.proc}/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def _user(pid: int, host: HostPaths) -> str | None:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.stat(f"{host.proc}/{pid}").st_uid).pw_name
+    except (OSError, KeyError):
+        return None

@@ -1,0 +1,130 @@
+"""`new`: a profile from a llama-server command line."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from llamaagent.base.errors import BadInputError, CannotCreateError, ConfigError, UsageError
+from llamaagent.cli.output import say
+from llamaagent.cli.profiletext import profile_text
+from llamaagent.cli.serverline import ServerLine, model_path, read_server_line
+from llamaagent.cli.site import load
+from llamaagent.config.schema import NAME_PATTERN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
+    from llamaagent.cli.spec import Values
+
+
+def run(values: Values) -> int:
+    """Write profiles/NAME.yaml, or print it; nothing is left behind when it would be refused."""
+    name = values.text("name") or ""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(f"{name!r} is no profile name: small letters, digits, '.', '_' and '-'")
+    line = _line(values, name)
+    text = profile_text(line, name=name, state=values.text("state"))
+    opened = load(values, need_settings=not values.flag("print"))
+    _check(values, opened, name, text)
+    for note in line.notes:
+        say(note)
+    if values.flag("print"):
+        print(text, end="")
+        return 0
+    target = os.path.join(_folder(opened), f"{name}.yaml")
+    _refuse_known(opened, name, target)
+    _write(target, text)
+    print(target)
+    if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
+        say(f"the model {line.model[1]} is not there yet")
+    if not values.flag("quiet"):
+        say(f"next: llamaagent plan {name}; llamaagent start {name} launches it at once")
+    return 0
+
+
+def _line(values: Values, name: str) -> ServerLine:
+    """The command line as a profile. Raises BadInputError with every fault."""
+    line = read_server_line(values.many("options"), name)
+    given = values.text("model")
+    if given is not None:
+        if line.model is not None:
+            raise UsageError("the model is named twice, by --model and behind --")
+        line = line._replace(model=("path", model_path(given)))
+    elif line.model is None:
+        raise UsageError("no model is named", hint=f"llamaagent new {name} --model FILE -- OPTIONS")
+    if line.faults:
+        raise BadInputError("\n  ".join(["these options cannot be taken over:", *line.faults]))
+    return line
+
+
+def _is_there(opened: Opened, path: str) -> bool:
+    folders = opened.site.settings.model_directories
+    return any(os.path.exists(os.path.join(folder, path)) for folder in ("/", *folders))
+
+
+def _check(values: Values, opened: Opened, name: str, text: str) -> None:
+    """Load the text as a pass would, beside this site's settings. Raises BadInputError with what it would refuse."""
+    import tempfile
+
+    from llamaagent.config.load import load_site
+
+    with tempfile.TemporaryDirectory(prefix="llamaagent-") as folder:
+        path = os.path.join(folder, f"{name}.yaml")
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+        site = load_site(
+            config=values.text("config"),
+            profiles=(path,),
+            environ=os.environ,
+            cwd=os.getcwd(),
+            now=opened.clock.now(),
+        )
+    faults = [fault for fault in site.faults if fault.file == path]
+    if any(fault.severity == "error" for fault in faults):
+        raise BadInputError("\n  ".join(["the profile would be refused:", *(fault.message for fault in faults)]))
+    for fault in faults:
+        say(fault.message)
+
+
+def _folder(opened: Opened) -> str:
+    """The first folder of profiles, made when it is missing."""
+    for path in opened.site.settings.profiles:
+        if os.path.isfile(path) or path.endswith((".yaml", ".yml")):
+            continue
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise CannotCreateError(f"cannot make folder {path}: {error.strerror}") from error
+        return path
+    raise ConfigError("`profiles:` of the settings names no folder to write into")
+
+
+def _refuse_known(opened: Opened, name: str, target: str) -> None:
+    if os.path.lexists(target):
+        raise CannotCreateError(f"{target} is already there", hint=f"llamaagent show {name}")
+    for profile in opened.site.profiles:
+        if profile.name == name:
+            raise CannotCreateError(
+                f"{name} is already declared by {profile.source}:{profile.line}", hint=f"llamaagent show {name}"
+            )
+    if name in opened.site.names_declared:
+        raise CannotCreateError(f"{name} is already declared by another file", hint="llamaagent check")
+
+
+def _write(target: str, text: str) -> None:
+    """Put the file there whole or not at all, never over another one."""
+    part = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.getpid()}.part"
+    try:
+        with open(part, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, target)
+        finally:
+            os.unlink(part)
+    except FileExistsError as error:
+        raise CannotCreateError(f"{target} is already there") from error
+    except OSError as error:
+        raise CannotCreateError(f"cannot write {target}: {error.strerror}") from error

@@ -1,0 +1,64 @@
+"""A profile written as YAML that a person goes on with: few lines, plain scalars where they are safe."""
+
+from __future__ import annotations
+
+import json
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llamaagent.cli.serverline import ServerLine
+
+# Starts so and consists of these: no YAML reads it as anything but text.
+_PLAIN = re.compile(r"[A-Za-z/_][A-Za-z0-9/_.,+=@~%-]*(:[A-Za-z0-9/_.,+=@~%-]+)*|\d+\.\d+\.\d+\.\d+")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "never"})
+
+
+def profile_text(line: ServerLine, *, name: str, state: str | None = None) -> str:
+    """The whole file; ends with a line end."""
+    out = [f"# {name}: llamaagent show {name} --command prints what it becomes"]
+    if state is not None:
+        out.append(f"state: {state}")
+    if line.model is not None:
+        kind, value = line.model
+        out.append(f"model: {scalar(value)}" if kind == "path" else f"model: {{{kind}: {scalar(value)}}}")
+    listen = _pairs((("host", line.host), ("port", line.port)))
+    if listen:
+        out.append(f"listen: {{{listen}}}")
+    if line.secrets:
+        out.append("secrets:")
+        out += [f"  {option}: {{{kind}: {scalar(value)}}}" for option, (kind, value) in line.secrets.items()]
+    if line.args:
+        out.append("args:")
+        out += [f"  {option}: {_value(value)}" for option, value in line.args]
+    return "\n".join(out) + "\n"
+
+
+def _pairs(pairs: Iterable[tuple[str, object]]) -> str:
+    return ", ".join(f"{key}: {_value(value)}" for key, value in pairs if value is not None)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(scalar(str(item)) for item in value) + "]"
+    return scalar(value)
+
+
+def scalar(value: object) -> str:
+    """One value; text in quotes as soon as it could be read as something else.
+
+    >>> scalar(8192), scalar(True), scalar("a b"), scalar("on"), scalar("/m/x.gguf"), scalar("0.5")
+    ('8192', 'true', '"a b"', '"on"', '/m/x.gguf', '"0.5"')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    text = str(value)
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    if '"' in text and "'" not in text and text.isprintable():
+        return f"'{text}'"
+    return json.dumps(text, ensure_ascii=True)

@@ -1,0 +1,4 @@
+-- What `db info` tells beside the sizes of tables.
+
+-- name: select_sample_span
+SELECT min(ts) AS first_ts, max(ts) AS last_ts FROM system_samples;

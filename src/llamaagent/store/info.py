@@ -1,0 +1,89 @@
+"""Facts about a database as a file: versions, pages, sizes, the time that its samples span."""
+
+from __future__ import annotations
+
+import os
+
+import apsw
+
+from llamaagent.base.record import NamedTuple
+from llamaagent.sql import statements
+from llamaagent.store.errors import translate
+from llamaagent.store.read import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from apsw import Connection
+
+
+class TableSize(NamedTuple):
+    """name; rows (None = not countable); size_bytes with indexes."""
+
+    name: str
+    rows: int | None
+    size_bytes: int
+
+
+class DatabaseInfo(NamedTuple):
+    """What `db info` prints. Times are Unix seconds; wal_bytes is 0 without a WAL file."""
+
+    path: str
+    size_bytes: int
+    wal_bytes: int
+    schema_version: int
+    application_id: int
+    sqlite_version: str
+    journal_mode: str
+    page_size_bytes: int
+    pages: int
+    free_pages: int
+    first_sample_ts: int | None
+    last_sample_ts: int | None
+    tables: tuple[TableSize, ...]
+
+
+def database_info(db: Connection, path: str) -> DatabaseInfo:
+    """Look at an open database; reads every page once, for the sizes of the tables."""
+    first, last = db.execute(statements("info").select_sample_span).fetchone() or (None, None)
+    tables = select(db, "table_sizes").rows
+    return DatabaseInfo(
+        path=path,
+        size_bytes=_size(path),
+        wal_bytes=_size(f"{path}-wal"),
+        schema_version=int(db.pragma("user_version")),
+        application_id=int(db.pragma("application_id")),
+        sqlite_version=apsw.sqlite_lib_version(),
+        journal_mode=str(db.pragma("journal_mode")),
+        page_size_bytes=int(db.pragma("page_size")),
+        pages=int(db.pragma("page_count")),
+        free_pages=int(db.pragma("freelist_count")),
+        first_sample_ts=_number(first),
+        last_sample_ts=_number(last),
+        tables=tuple(
+            TableSize(str(row["name"]), _number(row["row_count"]), _number(row["size_bytes"]) or 0)
+            for row in tables
+        ),
+    )
+
+
+def stored_version(path: str) -> int | None:
+    """The schema version of a file that need not be up to date; None when there is no database in it."""
+    if _size(path) == 0:
+        return None
+    with translate(path):
+        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return int(db.pragma("user_version")) or None
+        finally:
+            db.close()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

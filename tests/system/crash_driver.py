@@ -1,0 +1,42 @@
+"""One pass that kills itself with SIGKILL at a named step of a launch; without a step it ends like any other.
+
+Usage: crash_driver.py [STEP], in a site's folder. With DRIVER_CARD=UUID in the environment the pass sees one
+graphics card of that name, so that reservations can be watched where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from llamaagent.cli.site import claim, context, database, load
+from llamaagent.cli.spec import Values
+from llamaagent.collect.gpu import GpuReading
+from llamaagent.domain.sample import GpuSample
+from llamaagent.reconcile.passes import run_pass
+from llamaagent.store.locks import Lock
+
+
+def main() -> None:
+    """Load, lock, pass."""
+    step = sys.argv[1] if len(sys.argv) > 1 else None
+
+    def checkpoint(name: str) -> None:
+        if name == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    opened = load(Values({}))
+    with database(opened, write=True) as db:
+        claim(db, opened)
+        ctx = context(opened, db)._replace(checkpoint=checkpoint)
+        card = os.environ.get("DRIVER_CARD")
+        if card:
+            sample = GpuSample(card, 0, "Test Card", memory_total_mib=8192, memory_used_mib=0, memory_free_mib=8192)
+            ctx = ctx._replace(read_gpus=lambda: GpuReading(available=True, cards=(sample,)))
+        with Lock(opened.database, "pass").take(opened.clock):
+            run_pass(ctx)
+
+
+if __name__ == "__main__":
+    main()
