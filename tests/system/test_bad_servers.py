@@ -163,7 +163,7 @@ def test_one_that_ignores_sigterm_is_killed_in_the_end(fake_site: Site) -> None:
 
 
 def test_a_stop_that_takes_long_goes_on_over_several_passes(fake_site: Site) -> None:
-    fake(fake_site, "ignore-sigterm", stop={"drain": "0s", "grace": "2s"})
+    fake(fake_site, "ignore-sigterm", stop={"drain": "0s", "grace": "3s"})
     fake_site.settle()
     assert fake_site.run("stop", "alpha", "--no-wait").rc == 0
     began = time.monotonic()

@@ -10,7 +10,7 @@ from llamaagent.base.errors import LlamaAgentError
 from llamaagent.launch.identity import LINUX, pids, read_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from llamaagent.base.clock import Clock
     from llamaagent.base.paths import HostPaths
@@ -48,16 +48,16 @@ def find_models(folder: str, environ: Mapping[str, str], clock: Clock) -> list[s
     until = clock.monotonic() + _TIME_S
     found: dict[str, None] = {}
     for place in model_places(folder, environ):
-        for path in _models_below(place, _DEPTH):
+        for path in _models_below(place, _DEPTH, lambda: clock.monotonic() > until):
             found.setdefault(path)
             if len(found) >= _MOST:
                 return list(found)
-        if clock.monotonic() > until:
-            break
     return list(found)
 
 
-def _models_below(folder: str, depth: int) -> Iterator[str]:
+def _models_below(folder: str, depth: int, is_late: Callable[[], bool]) -> Iterator[str]:
+    if is_late():
+        return
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -65,10 +65,10 @@ def _models_below(folder: str, depth: int) -> Iterator[str]:
     for entry in entries:
         part = _PART.search(entry.name)
         if entry.name.endswith(".gguf") and entry.is_file():
-            if not entry.name.startswith("mmproj") and (part is None or part[1] == "00001"):
+            if not entry.name.startswith(("mmproj", "ggml-vocab")) and (part is None or part[1] == "00001"):
                 yield entry.path
         elif depth > 0 and entry.name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
-            yield from _models_below(entry.path, depth - 1)
+            yield from _models_below(entry.path, depth - 1, is_late)
 
 
 def find_running(host: HostPaths = LINUX) -> list[Running]:

@@ -89,29 +89,30 @@ def _suggest(folder: str) -> None:
     from llamaagent.base.clock import SystemClock
     from llamaagent.cli.finds import find_models, find_running
 
-    here = "" if folder == os.getcwd() else f" --config {shlex.quote(os.path.join(folder, 'llamaagent.yaml'))}"
-    models = find_models(folder, os.environ, SystemClock())
     taken: set[str] = set()
+    if folder != os.getcwd():
+        say(f"\n  cd {shlex.quote(folder)}")
+    models = find_models(folder, os.environ, SystemClock())
     if models:
-        say(f"\n{len(models)} GGUF file{'s' if len(models) > 1 else ''} found; to declare a server for one:")
+        say(f"\n{len(models)} GGUF file{'s' if len(models) > 1 else ''} found; a server for one:")
         for path in models[:_SHOWN]:
-            name = profile_name(path, taken)
-            say(clean(f"  llamaagent new {name} --model {shlex.quote(path)}{here}"))
+            say(clean(f"  llamaagent new {profile_name(path, taken)} --model {shlex.quote(path)}"))
         if len(models) > _SHOWN:
             say(f"  ... and {len(models) - _SHOWN} more")
     running = find_running()
     if running:
-        say("\nllama-servers that run now; stop each before its profile is started:")
+        say("\nllama-servers that run now; stop each before the profile made of it is started:")
         for one in running:
-            _suggest_running(one, here, taken)
+            _suggest_running(one, taken)
     say("\nnext:")
     if not _in_git(folder):
-        say(f"  git init {shlex.quote(folder)}   # profiles live well in git: each launch records its commit")
-    say(f"  llamaagent check{here}")
-    say(f"  llamaagent run --once{here}   # one pass; llamaagent install cron{here} does it each minute")
+        say("  git init             # profiles live well in git: each launch records its commit")
+    say("  llamaagent check     # every fault of every file")
+    say("  llamaagent run --once")
+    say("  llamaagent install cron     # a pass each minute; or: install systemd")
 
 
-def _suggest_running(one: Running, here: str, taken: set[str]) -> None:
+def _suggest_running(one: Running, taken: set[str]) -> None:
     owner = f" of {one.user}" if one.user else ""
     if one.fault is not None:
         say(clean(f"  # pid {one.pid}{owner}: {one.fault}"))
@@ -119,9 +120,9 @@ def _suggest_running(one: Running, here: str, taken: set[str]) -> None:
     name = profile_name(one.model or f"server-{one.pid}", taken)
     model = f" --model {shlex.quote(one.model)}" if one.model else ""
     words = f" -- {shlex.join(one.words)}" if one.words else ""
-    left = f"; left out, for the settings' env_file: {', '.join(one.secrets)}" if one.secrets else ""
+    left = f"; left out: {', '.join(one.secrets)} (see `secrets:` in the profile)" if one.secrets else ""
     say(clean(f"  # pid {one.pid}{owner}{left}"))
-    say(clean(f"  llamaagent new {name}{here}{model}{words}"))
+    say(clean(f"  llamaagent new {name}{model}{words}"))
 
 
 def profile_name(path: str, taken: set[str]) -> str:

@@ -82,7 +82,9 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
         )
     faults = [fault for fault in site.faults if fault.file == path]
     if any(fault.severity == "error" for fault in faults):
-        raise BadInputError("\n  ".join(["the profile would be refused:", *(fault.message for fault in faults)]))
+        raise BadInputError(
+            "\n  ".join(["the profile would be refused:", *(fault.message for fault in faults)])
+        )
     for fault in faults:
         say(fault.message)
 
@@ -106,7 +108,8 @@ def _refuse_known(opened: Opened, name: str, target: str) -> None:
     for profile in opened.site.profiles:
         if profile.name == name:
             raise CannotCreateError(
-                f"{name} is already declared by {profile.source}:{profile.line}", hint=f"llamaagent show {name}"
+                f"{name} is already declared by {profile.source}:{profile.line}",
+                hint=f"llamaagent show {name}",
             )
     if name in opened.site.names_declared:
         raise CannotCreateError(f"{name} is already declared by another file", hint="llamaagent check")

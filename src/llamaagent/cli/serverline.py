@@ -62,7 +62,9 @@ def read_words(words: Sequence[str], catalogue: Catalogue) -> tuple[list[Word], 
             rest[:0] = [value] if hit is not None and hit[0].value != "none" else []
         if hit is None:
             faults.append(
-                unknown_option(spelling, catalogue) if spelling.startswith("-") else f"{spelling!r} is no option"
+                unknown_option(spelling, catalogue)
+                if spelling.startswith("-")
+                else f"{spelling!r} is no option"
             )
             continue
         option, negated = hit
@@ -97,7 +99,11 @@ def read_server_line(words: Sequence[str], name: str, catalogue: Catalogue | Non
     secrets = _secrets(owned, name, notes)
     model = _model(owned, faults)
     port = _port(owned.get("port"), faults)
-    notes += [f"--{key} was left out: {OWNED[key].removeprefix('leave it out, ')}" for key in owned if _left_out(key)]
+    notes += [
+        f"--{key} was left out: {OWNED[key].removeprefix('leave it out, ')}"
+        for key in owned
+        if _left_out(key)
+    ]
     return ServerLine(model, owned.get("host"), port, canonical.args, secrets, tuple(notes), tuple(faults))
 
 
@@ -154,7 +160,9 @@ def _secrets(owned: dict[str, str], name: str, notes: list[str]) -> dict[str, tu
         if owned.get(option):
             variable = secret_variable(name, option)
             made[option] = ("env", variable)
-            notes.append(f"--{option}: its value was not written; put {variable}=... into the settings' env_file")
+            notes.append(
+                f"--{option}: its value was not written; put {variable}=... into the settings' env_file"
+            )
     if owned.get("api-key-file"):
         made["api-key"] = ("file", os.path.abspath(os.path.expanduser(owned["api-key-file"])))
     return made

@@ -52,7 +52,8 @@ def wish(profile: Profile, override: Override | None, now: int) -> Wish:
         if override.action == "stop":
             return Wish(wanted=False, reason="override", detail=f"stopped {who}" if who else "stopped")
         if override.action in {"start", "restart"}:
-            return Wish(wanted=True, reason="override", detail=f"started {who}" if who else "started")
+            word = f"{override.action}ed"
+            return Wish(wanted=True, reason="override", detail=f"{word} {who}" if who else word)
     if profile.state == "stopped":
         return Wish(wanted=False, reason="state", detail="the profile's state is stopped")
     return Wish(wanted=True, reason="declared")

@@ -6,8 +6,9 @@ from llamaagent.base.errors import LlamaAgentError, StorageError
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.launch.ending import signal_launch
+from llamaagent.reconcile.gates import HeldError
 from llamaagent.reconcile.logs import read_rest
-from llamaagent.reconcile.starting import HeldError, held, launch, prepare
+from llamaagent.reconcile.starting import held, launch, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

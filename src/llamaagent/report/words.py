@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from llamaagent.report.rows import GpuRow, LaunchRow, ProfileRow, Sampling, SystemRow, TroubleRow
 
 GOOD, BUSY, WARN, BAD, OFF = "good", "busy", "warn", "bad", "off"
-_RESTING = frozenset({"idle", "schedule", "evicted", "retired", "override", "host", "state", "quota"})
+_RESTING = frozenset(
+    {"idle", "detached", "exited", "schedule", "evicted", "retired", "override", "host", "state", "quota"}
+)
 _SLOW_LOAD_S = 600
 _SILENCE_S = 600
 _DISK_FULL = 0.95

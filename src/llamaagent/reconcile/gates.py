@@ -1,0 +1,164 @@
+"""Everything that can say no to a launch: the model's file, the binary, a card, a secret, a port.
+
+Each is asked in turn before anything is written; the first "no" ends as a held row with its arithmetic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from llamaagent.base.errors import LlamaAgentError
+from llamaagent.base.record import NamedTuple
+from llamaagent.domain.admission import Card, Need, Placement, Refusal, place
+from llamaagent.domain.plan import Arithmetic
+from llamaagent.domain.ports import choose_port
+from llamaagent.launch.command import EMBEDDED, resolve_binary
+from llamaagent.launch.environ import read_env_file, secret_environment
+from llamaagent.launch.listeners import listener_pids, port_free
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.instance import Instance
+    from llamaagent.domain.profile import Profile
+    from llamaagent.reconcile.context import Context
+
+
+class HeldError(Exception):
+    """This profile cannot be launched now: reason word, prose, figures."""
+
+    def __init__(self, reason: str, detail: str, arithmetic: tuple[Arithmetic, ...] = ()) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.arithmetic = arithmetic
+
+
+class Found(NamedTuple):
+    """The answers of everything that could have said no."""
+
+    model_size_bytes: int | None
+    model_mtime_ns: int | None
+    binary: str
+    placement: Placement
+    secrets: tuple[tuple[str, str], ...]  # variables; resolved, so never stored
+    port: int
+
+
+def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Found:
+    """Ask everything that can say no. Raises HeldError; changes nothing."""
+    if profile.runtime.kind != "process":
+        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
+    size, mtime = _model_file(profile)
+    return Found(
+        size,
+        mtime,
+        _binary(ctx, profile),
+        _place(ctx, profile, gpus, size),
+        _secrets(ctx, profile),
+        _port(ctx, profile, tuple(rows)),
+    )
+
+
+def _model_file(profile: Profile) -> tuple[int | None, int | None]:
+    path = profile.model.path
+    if path is None:
+        return None, None
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise HeldError("missing-model", f"model {path}: {error.strerror}") from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _binary(ctx: Context, profile: Profile) -> str:
+    """Resolve once, then remember: cron's PATH is not the shell's."""
+    name = profile.runtime.binary
+    key = f"binary.{name}"
+    remembered = ctx.samples.metadata(key)
+    try:
+        found = resolve_binary(name, ctx.environ.get("PATH"), json.loads(remembered) if remembered else None)
+    except LlamaAgentError as error:
+        raise HeldError("missing-binary", str(error)) from error
+    if "/" not in name and found != EMBEDDED and json.dumps(found) != remembered:
+        with ctx.db:
+            ctx.samples.set_metadata(key, json.dumps(found), ctx.clock.now())
+    return found
+
+
+def _secrets(ctx: Context, profile: Profile) -> tuple[tuple[str, str], ...]:
+    try:
+        env_file = read_env_file(ctx.settings.env_file) if ctx.settings.env_file else {}
+        return secret_environment(profile.secrets, ctx.environ, env_file)
+    except LlamaAgentError as error:
+        raise HeldError("missing-secret", str(error)) from error
+
+
+def _port(ctx: Context, profile: Profile, rows: tuple[Instance, ...]) -> int:
+    host, fixed = profile.listen.host, profile.listen.port
+    if fixed is not None:
+        if not port_free(host, fixed):
+            raise HeldError("port-taken", _who_holds(fixed), (Arithmetic("port", fixed),))
+        return fixed
+    last = ctx.instances.ports()
+    declared = {p.name: p.listen.port for p in ctx.site.profiles}
+    taken = {port for port in declared.values() if port is not None}
+    taken |= {port for name, port in last.items() if name != profile.name and name in declared}
+    taken |= {row.port for row in rows if row.profile != profile.name and row.port and row.ended_ts is None}
+    port = choose_port(last.get(profile.name), ctx.settings.ports, taken, lambda p: port_free(host, p))
+    if port is None:
+        first, final = ctx.settings.ports
+        raise HeldError(
+            "port-taken", f"no port of {first}-{final} is free", (Arithmetic("taken", len(taken)),)
+        )
+    return port
+
+
+def _who_holds(port: int) -> str:
+    holders = listener_pids(port)
+    if not holders:
+        return f"port {port} is held by a program of another user"
+    return f"port {port} is held by pid {holders[0].pid} ({holders[0].command})"
+
+
+def _place(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None) -> Placement:
+    asked = profile.resources
+    if gpus.error is not None and asked.gpus != "none":
+        raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
+    need = Need(asked.gpus, asked.gpu_memory_mib or estimate_mib(size), asked.exclusive)
+    found = place(need, cards(ctx, gpus), ctx.settings.headroom.gpu_memory_mib)
+    if isinstance(found, Refusal):
+        raise HeldError(found.reason, found.detail, found.arithmetic)
+    return found
+
+
+def estimate_mib(size: int | None) -> int:
+    """Until a fit or a measurement says better: the file's size and a fifth for the context."""
+    return 0 if size is None else int(size * 1.2 / 1048576) + 1
+
+
+def cards(ctx: Context, gpus: GpuReading) -> tuple[Card, ...]:
+    """The cards with what is promised on them and not yet taken."""
+    if not gpus.cards:
+        return ()
+    pids = {row.pid: row.id for row in ctx.instances.newest() if row.pid is not None and row.ended_ts is None}
+    reserved = ctx.instances.reservations()
+    made: list[Card] = []
+    for card in gpus.cards:
+        used: dict[int, int] = {}
+        for holder in card.holders:
+            owner = pids.get(holder.pid)
+            if owner is not None:
+                used[owner] = used.get(owner, 0) + (holder.memory_mib or 0)
+        mine = [r for r in reserved if r.uuid == card.uuid]
+        unused = sum(max(0, (r.memory_mib or 0) - used.get(r.instance_id or 0, 0)) for r in mine)
+        total = card.memory_total_mib or 0
+        free = (
+            card.memory_free_mib if card.memory_free_mib is not None else total - (card.memory_used_mib or 0)
+        )
+        foreign = sum(1 for holder in card.holders if holder.pid not in pids)
+        exclusive = any(r.exclusive for r in mine)
+        made.append(Card(card.uuid, card.index, total, free, unused, exclusive, len(mine) + foreign))
+    return tuple(made)
