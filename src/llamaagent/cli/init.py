@@ -22,7 +22,7 @@ profiles: profiles/
 # binary: /opt/llama.cpp/bin/llama-server   # a name on PATH, a path, or: embedded
 # ports: 8100-8199                          # where `listen: {port: auto}` picks from
 # models: {directories: [/models]}          # where a profile's `model: file.gguf` is looked for
-# env_file: secrets.env                     # NAME=value lines, mode 0600, never in git: for `secrets: {api-key: {env: NAME}}`
+# env_file: secrets.env                     # NAME=value lines, 0600, not in git: for `secrets: {api-key: {env: NAME}}`
 # headroom: {gpu_memory: 512MiB, memory: 1GiB, disk: 2GiB}
 # reports: {directory: /var/www/llama, every: 5m}
 """

@@ -74,7 +74,7 @@ def split_block(crontab: str, site: str) -> tuple[str, str, str]:
 
 
 def with_block(crontab: str, site: str, text: str) -> str:
-    """The crontab with this block: in the place of the old one, else at the end.
+    r"""The crontab with this block: in the place of the old one, else at the end.
 
     >>> with_block("0 1 * * * x", "/s", "# BEGIN llamaagent /s\\n# END llamaagent /s\\n").count(chr(10))
     3

@@ -7,6 +7,7 @@ import json
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
+from llamaagent.domain.wish import in_force as still_counts
 from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import Subject, World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing
@@ -69,6 +70,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     asked = _Asked(ctx)
     borders = Borders(asked.gpus, asked.git)
     declared = declare(ctx, asked)
+    _forget_lapsed(ctx, declared)
     done: list[Action] = []
     scanned = False
     for _ in range(_ROUNDS):
@@ -100,6 +102,14 @@ def declare(ctx: Context, asked: _Asked) -> Declared:
         ctx.wishes.declare(fresh, asked.git(), ctx.clock.now())
         hashes |= {p.name: (p.profile_hash, p.source) for p in fresh}
     return in_force(ctx.site, hashes, ctx.wishes.last_good() if missing(ctx.site, hashes) else None)
+
+
+def _forget_lapsed(ctx: Context, declared: Declared) -> None:
+    """An override whose time is up, or whose profile changed its own state, is over for good."""
+    now = ctx.clock.now()
+    for name, override in ctx.wishes.overrides().items():
+        if ctx.chosen(name) and not still_counts(override, declared.profiles.get(name), now):
+            ctx.wishes.lapse(name)
 
 
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:

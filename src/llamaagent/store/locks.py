@@ -10,6 +10,7 @@ import fcntl
 import os
 
 from llamaagent.base.errors import CannotCreateError, LockHeldError
+from llamaagent.base.paths import ensure_private_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Lock:
     def take(self, clock: Clock, wait_s: float = 0.0) -> Lock:
         """Take it, waiting at most wait_s. Raises LockHeldError, or CannotCreateError when the file cannot be made."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        if not os.path.isdir(os.path.dirname(self.path)):  # a loop locks before there is a database
+            ensure_private_dir(os.path.dirname(self.path))
         try:
             fd = os.open(self.path, flags, 0o600)
         except OSError as error:

@@ -54,6 +54,11 @@ class WishStore:
             self._db.execute(_OVERRIDES["delete_override"], {"profile": profile})
             self._audit(user, uid, action, profile, note, ts)
 
+    def lapse(self, profile: str) -> None:
+        """Drop an override that is over by itself."""
+        with self._db:
+            self._db.execute(_OVERRIDES["delete_override"], {"profile": profile})
+
     def _audit(
         self, user: str | None, uid: int, action: str, profile: str, note: str | None, ts: int
     ) -> None:
