@@ -55,7 +55,7 @@ class _Grouped(click.Group):
 
     def format_commands(
         self,
-        ctx: click.Context,  # noqa: ARG002 - click gives it
+        ctx: click.Context,
         formatter: click.HelpFormatter,
     ) -> None:
         for title in GROUPS:
@@ -65,7 +65,7 @@ class _Grouped(click.Group):
                 if getattr(command, "section", None) == title
             ]
             if rows:
-                with formatter.section(title):
+                with formatter.section(title if ctx.parent is None else "Commands"):
                     formatter.write_dl(rows)
 
 
@@ -77,7 +77,7 @@ class _Documented(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.spec.args:
             with formatter.section("Arguments"):
-                formatter.write_dl([(arg.name.upper(), arg.help) for arg in self.spec.args])
+                formatter.write_dl([(_shown(arg), arg.help) for arg in self.spec.args])
         shared = {option.name for option in COMMON}
         options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
         for title, common in (("Options", False), ("Common options", True)):
@@ -91,8 +91,12 @@ class _Documented(click.Command):
                     formatter.write_dl(found)
 
 
+def _shown(arg: Arg) -> str:
+    return arg.name.upper().replace("_", "-")
+
+
 def _metavar(arg: Arg) -> str:
-    word = arg.name.upper() + ("..." if arg.many else "")
+    word = _shown(arg) + ("..." if arg.many else "")
     return word if arg.required else f"[{word}]"
 
 

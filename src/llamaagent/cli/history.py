@@ -6,7 +6,7 @@ import json
 
 from llamaagent.cli.output import chosen_format, clean, emit
 from llamaagent.cli.rows import moment
-from llamaagent.cli.site import database, load, matching
+from llamaagent.cli.site import load, matching, reading
 from llamaagent.store.read import Table, select
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def history_rows(values: Values, db: Connection, now: int) -> Table:
 def history(values: Values) -> int:
     """Every launch."""
     opened = load(values)
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         table = history_rows(values, db, opened.clock.now())
     emit(values, table.rows, table.columns, shown=_HISTORY, empty="nothing was launched")
     return 0
@@ -68,7 +68,7 @@ def history(values: Values) -> int:
 def why(values: Values) -> int:
     """The decision journal; each entry with its arithmetic below it."""
     opened = load(values)
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         table = select(db, "list_decisions", {"since": since(values, opened.clock.now()), "limit": -1})
     table = _limited(values, table, 50)
     for row in table.rows:
@@ -101,7 +101,7 @@ def events(values: Values) -> int:
         "source": values.text("source"),
         "text": values.text("grep"),
     }
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         level = _LEVELS[values.text("level") or "debug"]
         table = select(db, "list_events", {**given, "level": level, "limit": values.number("limit") or 100})
     for row in table.rows:

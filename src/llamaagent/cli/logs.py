@@ -7,7 +7,7 @@ import sys
 
 from llamaagent.base.errors import BadInputError
 from llamaagent.cli.output import say
-from llamaagent.cli.site import database, load, matching
+from llamaagent.cli.site import load, matching, reading
 from llamaagent.store.instances import InstanceStore
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def run(values: Values) -> int:
 
 
 def _launch(values: Values, opened: Opened) -> Instance | None:
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         store = InstanceStore(db)
         number = values.number("instance")
         names = {row.profile for row in store.newest()} | {p.name for p in opened.site.profiles}

@@ -50,7 +50,7 @@ def loop(values: Values) -> int:
     signals = _Signals()
     opened = load(values)
     refuse_broken_settings(opened)
-    with Lock(opened.database, "agent").take(opened.clock), database(opened, write=True) as db:
+    with database(opened, write=True) as db, Lock(opened.database, "agent").take(opened.clock):
         claim(db, opened)
         due = opened.clock.monotonic()
         while not signals.ending:

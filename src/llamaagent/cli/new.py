@@ -45,7 +45,7 @@ def run(values: Values) -> int:
 
 def _line(values: Values, name: str) -> ServerLine:
     """The command line as a profile. Raises BadInputError with every fault."""
-    line = read_server_line(values.many("options"), name)
+    line = read_server_line(values.many("server_options"), name)
     given = values.text("model")
     if given is not None:
         if line.model is not None:

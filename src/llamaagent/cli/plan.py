@@ -5,7 +5,7 @@ from __future__ import annotations
 from llamaagent.base.errors import WORK_TO_DO
 from llamaagent.cli.output import emit, say
 from llamaagent.cli.run import refuse_broken_settings
-from llamaagent.cli.site import context, database, load, matching
+from llamaagent.cli.site import context, load, matching, reading
 from llamaagent.reconcile.passes import preview
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ def run(values: Values) -> int:
     """Print the plan; with --exit-code, 10 when there is something to do."""
     opened = load(values)
     refuse_broken_settings(opened)
-    with database(opened, write=True) as db:
+    with reading(opened) as db:
         ctx = context(opened, db)
         names = values.many("name")
         if names:

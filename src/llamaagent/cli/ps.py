@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamaagent.cli.output import emit
 from llamaagent.cli.rows import PROFILE_COLUMNS, profile_rows
-from llamaagent.cli.site import database, load, matching
+from llamaagent.cli.site import load, matching, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(values: Values) -> int:
 
 def _once(values: Values) -> int:
     opened = load(values)
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         if values.flag("all"):
             from llamaagent.cli.history import history_rows
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 from llamaagent.domain import instance as st
 from llamaagent.domain.shown import is_problem, state
 from llamaagent.domain.wish import wish
+from llamaagent.launch.command import file_identity
 from llamaagent.launch.identity import alive, boot_id
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.read import select
@@ -78,12 +80,31 @@ def _row(
         "pid": row.get("pid") if known in st.LIVE else None,
         "problem": is_problem(known, want) or gone,
     }
-    made["outdated"] = bool(
-        profile is not None and known in st.LIVE and row.get("launch_hash") != profile.launch_hash
-    )
+    made["outdated"] = known in st.LIVE and profile is not None and _outdated(row, profile)
     if made["tokens_per_second"] is not None:
         made["tokens_per_second"] = round(float(str(made["tokens_per_second"])), 2)
     return made
+
+
+def _outdated(row: dict[str, object], profile: Profile) -> bool:
+    """Whether a launch now would be another one: changed profile, replaced binary or model file."""
+    if row.get("launch_hash") != profile.launch_hash:
+        return True
+    binary, identity = row.get("binary"), row.get("binary_identity")
+    if (
+        isinstance(binary, str)
+        and isinstance(identity, str)
+        and file_identity(binary) not in {identity, None}
+    ):
+        return True
+    size, mtime, model = row.get("model_size_bytes"), row.get("model_mtime_ns"), profile.model.path
+    if model is None or size is None:
+        return False
+    try:
+        found = os.stat(model)
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) != (size, mtime)
 
 
 def _int(value: object) -> int | None:

@@ -76,7 +76,7 @@ def split_block(crontab: str, site: str) -> tuple[str, str, str]:
 def with_block(crontab: str, site: str, text: str) -> str:
     r"""The crontab with this block: in the place of the old one, else at the end.
 
-    >>> with_block("0 1 * * * x", "/s", "# BEGIN llamaagent /s\\n# END llamaagent /s\\n").count(chr(10))
+    >>> with_block("0 1 * * * x", "/s", "# BEGIN llamaagent /s\n# END llamaagent /s\n").count(chr(10))
     3
     """
     before, _, after = split_block(crontab, site)

@@ -7,7 +7,7 @@ import os
 
 from llamaagent.base.errors import NOT_FINE, LlamaAgentError, UsageError
 from llamaagent.cli.output import clean, emit_object, print_table, say
-from llamaagent.cli.site import context, database, load, matching
+from llamaagent.cli.site import context, load, matching, reading
 from llamaagent.domain import instance as st
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def run(values: Values) -> int:
     name = next(iter(sorted(matching((values.text("name") or "",), names))))
     profile = next(p for p in opened.site.profiles if p.name == name)
     views = {"command": _command, "effective": _effective, "env": _env, "diff": _diff}
-    with database(opened, write=True) as db:
+    with reading(opened) as db:
         return views.get(asked[0] if asked else "", _all)(values, opened, db, profile)
 
 

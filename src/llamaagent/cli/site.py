@@ -72,12 +72,28 @@ def database(opened: Opened, *, write: bool, create: bool = True) -> Iterator[Co
     from llamaagent.store.connect import open_database
     from llamaagent.store.errors import translate
 
-    db = open_database(opened.database, write=write, create=create)
+    group = opened.site.settings.access_read
+    db = open_database(opened.database, write=write, create=create, shared_group=group if write else None)
     try:
         with translate(opened.database):
             yield db
     finally:
         db.close()
+
+
+@contextmanager
+def reading(opened: Opened) -> Iterator[Connection]:
+    """The site's database for reading; before the first pass an empty one, which leaves nothing behind."""
+    if os.path.exists(opened.database):
+        with database(opened, write=False) as db:
+            yield db
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="llamaagent-") as folder:
+        scratch = opened._replace(database=os.path.join(folder, "scratch.db"))
+        with database(scratch, write=True) as db:
+            yield db
 
 
 def claim(db: Connection, opened: Opened) -> None:

@@ -6,7 +6,7 @@ import json
 
 from llamaagent.cli.history import since
 from llamaagent.cli.output import emit
-from llamaagent.cli.site import database, load, matching
+from llamaagent.cli.site import load, matching, reading
 from llamaagent.store.read import select
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ def run(values: Values) -> int:
     """Totals and means, in one row or by --by."""
     opened = load(values)
     now = opened.clock.now()
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         profiles = None
         if values.many("name"):
             from llamaagent.store.instances import InstanceStore

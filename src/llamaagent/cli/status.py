@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamaagent.cli.output import emit_object, say
 from llamaagent.cli.rows import age, profile_rows
-from llamaagent.cli.site import database, load
+from llamaagent.cli.site import load, reading
 from llamaagent.store.read import select
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ _STALE_PASSES = 5
 def run(values: Values) -> int:
     """Print the screen, or one object with --json."""
     opened = load(values)
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         rows = profile_rows(opened, db)
         last = select(db, "list_last_sample").rows[0]["ts"]
         recent = select(

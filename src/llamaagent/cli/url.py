@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamaagent.base.errors import ServiceUnavailableError
 from llamaagent.cli.rows import profile_rows
-from llamaagent.cli.site import database, load, matching
+from llamaagent.cli.site import load, matching, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def _find(values: Values) -> tuple[str, str]:
     """(name, url) of the one profile meant. Raises ServiceUnavailableError when it does not run."""
     opened = load(values)
-    with database(opened, write=False) as db:
+    with reading(opened) as db:
         rows = {str(row["profile"]): row for row in profile_rows(opened, db)}
     name = next(iter(sorted(matching((values.text("name") or "",), set(rows)))))
     row = rows[name]

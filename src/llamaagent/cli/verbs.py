@@ -99,11 +99,16 @@ def _override(values: Values, action: str) -> int:
     with database(opened, write=True, create=action != "stop") as db:
         claim(db, opened)
         names = _names(values, opened, db)
-        for name in sorted(names):
-            _say_override(values, opened, db, name, action)
-        if values.flag("no_wait"):
-            return 0
-        return _reach(values, opened, db, names, lambda row: _as_wished(row, action != "stop"))
+        # Those that run an old build are rolled: the next one is touched when the one before runs again.
+        for group in [frozenset({name}) for name in sorted(names)] if values.flag("outdated") else [names]:
+            for name in sorted(group):
+                _say_override(values, opened, db, name, action)
+            if values.flag("no_wait"):
+                continue
+            code = _reach(values, opened, db, group, lambda row: _as_wished(row, action != "stop"))
+            if code:
+                return code
+    return 0
 
 
 def _say_override(values: Values, opened: Opened, db: Connection, name: str, action: str) -> None:

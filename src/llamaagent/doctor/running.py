@@ -87,7 +87,7 @@ def strays(case: Case) -> Iterator[Finding]:
 
 
 def passes(case: Case) -> Iterator[Finding]:
-    """Are passes made, and does somebody make the next one?"""
+    """Whether passes are made, and whether somebody makes the next one."""
     wanted = sum(1 for profile in case.site.profiles if profile.state == "running")
     last = _last_sample(case)
     who = maker(case)

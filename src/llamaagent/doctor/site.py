@@ -23,13 +23,16 @@ def faults(case: Case) -> Iterator[Finding]:
     """What `check` says, and folders that cannot be read."""
     if case.site.settings.file is None:
         yield Finding(WARNING, "settings", "no llamaagent.yaml was found here or above", "llamaagent init")
+        if not case.site_path:
+            return
     for fault in case.site.faults:
         place = f"{fault.file}:{fault.line}:{fault.column}"
         yield Finding(
             ERROR if fault.severity == "error" else WARNING, place, fault.message, "llamaagent check"
         )
+    told = {fault.file for fault in case.site.faults}
     for folder in case.site.folders:
-        if folder.error is not None:
+        if folder.error is not None and folder.path not in told:
             yield Finding(
                 ERROR, folder.path, f"the profiles cannot be read: {folder.error}", f"ls -ld {folder.path}"
             )
@@ -43,7 +46,7 @@ def binaries(case: Case) -> Iterator[Finding]:
         try:
             path = resolve_binary(name, case.environ.get("PATH"))
         except ConfigError as error:
-            yield Finding(ERROR, name, str(error), error.hint)
+            yield Finding(ERROR if wanted else WARNING, name, str(error), error.hint)
             continue
         finding = None if path == EMBEDDED else _try(path, dict(env))
         if finding is not None:

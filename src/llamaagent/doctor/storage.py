@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def database(case: Case) -> Iterator[Finding]:
-    """Is it there, ours, private, on a local disk, and no log in front of it that only grows?"""
+    """Whether it is there, ours, private, on a local disk, and without a log in front of it that only grows."""
     path = case.database
     if not os.path.exists(path):
         yield Finding(
@@ -79,7 +79,7 @@ def file_system_of(path: str, mountinfo: bytes) -> str | None:
         if not separator or len(fields) < 5:
             continue
         point = fields[4].replace("\\040", " ").replace("\\134", "\\")
-        inside = point == "/" or path == point or path.startswith(f"{point}/")
+        inside = point in {"/", path} or path.startswith(f"{point}/")
         if inside and len(point) >= best:
             best, kind = len(point), right.split(" ")[0]
     return kind

@@ -55,4 +55,4 @@ def state(
 
 def is_problem(status: str | None, wish: Wish | None) -> bool:
     """Wanted, and not running nor on its way: what `status` exits 1 for and cron is told about."""
-    return wish is not None and wish.wanted and status not in {st.RUNNING, st.LOADING, None}
+    return wish is not None and wish.wanted and status not in {st.RUNNING, st.LOADING, st.STOPPING}

@@ -114,3 +114,12 @@ def quoted(argv: Iterable[str]) -> str:
     import shlex
 
     return shlex.join(argv)
+
+
+def file_identity(path: str) -> str | None:
+    """Size, mtime and inode of a program as one text; it changes when the program is replaced. None: no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}"

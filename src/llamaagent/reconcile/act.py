@@ -8,6 +8,7 @@ from llamaagent.domain import plan as act
 from llamaagent.launch.ending import signal_launch
 from llamaagent.reconcile.gates import HeldError
 from llamaagent.reconcile.logs import read_rest
+from llamaagent.reconcile.props import learn_from_props
 from llamaagent.reconcile.starting import held, launch, prepare
 
 TYPE_CHECKING = False
@@ -43,17 +44,20 @@ def perform(
     elif row is None:
         return action
     else:
-        done = _with_row(ctx, action, row, view, now)
+        done = _with_row(ctx, action, row, profiles.get(action.profile), view, now)
     if done.kind != act.HOLD:  # told where it is made, when it is news
         tell(ctx, done, now)
     return done
 
 
-def _with_row(ctx: Context, action: Action, row: Instance, view: View, now: int) -> Action:
+def _with_row(
+    ctx: Context, action: Action, row: Instance, profile: Profile | None, view: View, now: int
+) -> Action:
     store = ctx.instances
     if action.kind == act.READY:
         store.ready(row.id, action, now)
         ctx.wishes.healthy(row.profile, row.profile_hash or "", now)
+        learn_from_props(ctx, row, profile)
     elif action.kind == act.UNHEALTHY:
         store.change(row.id, st.UNHEALTHY, row.failures + 1, action, now)
     elif action.kind == act.RECOVERED:
@@ -70,7 +74,7 @@ def _with_row(ctx: Context, action: Action, row: Instance, view: View, now: int)
         store.next_signal(row.id, "TERM" if row.signals_sent == 0 else "KILL", action.due_ts, action, now)
         signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal or "TERM"])
     elif action.kind == act.END:
-        return _end(ctx, action, row, view, now)
+        return _end(ctx, action, row, profile, view, now)
     return action
 
 
@@ -114,7 +118,7 @@ def _restarts(row: Instance | None, profile: Profile, now: int) -> int:
     """How many launches in a row ended by themselves; a long healthy life starts the count anew."""
     if row is None or row.status == st.STOPPED:
         return 0
-    if row.status == st.CREATED:
+    if row.status == st.CREATED or row.reason == "port-taken":
         return row.restarts
     lived = (row.ended_ts or now) - row.ready_ts if row.ready_ts is not None else 0
     return 1 if lived >= profile.restart.reset_after_s else row.restarts + 1
@@ -130,7 +134,9 @@ def _stop(ctx: Context, action: Action, row: Instance, now: int) -> None:
         signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal])
 
 
-def _end(ctx: Context, action: Action, row: Instance, view: View, now: int) -> Action:
+def _end(
+    ctx: Context, action: Action, row: Instance, profile: Profile | None, view: View, now: int
+) -> Action:
     """The launch is over: read the rest of its log, tell why it ended, release what it held."""
     sight = view.sights.get(row.id)
     rest = read_rest(ctx, row)
@@ -139,6 +145,8 @@ def _end(ctx: Context, action: Action, row: Instance, view: View, now: int) -> A
     if action.reason == "crash":
         reason, detail = rest.why(code, signal)
         action = action._replace(reason=reason, detail=detail)
+        if reason == "port-taken" and profile is not None and profile.listen.port is None:
+            action = action._replace(due_ts=None)  # the next start takes another port, at once
     ended_ts = _ended_ts(row, now)
     with ctx.db:
         ctx.instances.ended(row, action, code, signal, ended_ts, now)

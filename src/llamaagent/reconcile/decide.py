@@ -204,7 +204,8 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     if override is not None and _asks_restart(override, profile, now):
         return Wish(wanted=False, reason="restart", detail=want.detail)
     changed = row.launch_hash is not None and row.launch_hash != profile.launch_hash
-    if changed and profile.update.restart == "now":
+    idle = subject.sight is not None and subject.sight.requests_processing == 0
+    if changed and (profile.update.restart == "now" or (profile.update.restart == "when_idle" and idle)):
         return Wish(wanted=False, reason="update", detail="the profile changed")
     timeout = profile.health.start_timeout_s
     waited = now - (row.launched_ts or now)

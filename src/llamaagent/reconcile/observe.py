@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llamaagent.launch.adopt import Found
     from llamaagent.reconcile.context import Context
 
-PROBE_DEADLINE_S = 5.0
+PROBE_DEADLINE_S = 8.0  # the longest that one look may wait, whatever health.timeout says
 
 
 class View(NamedTuple):
@@ -115,8 +115,7 @@ def _probe(
         if row.port is None or row.host is None:
             continue
         profile = profiles.get(row.profile)
-        way = _way_in(ctx, profile)
-        base = Target(0, row.host, row.port, "", way.api_key, way.prefix, way.scheme)
+        base = target(ctx, row, profile)
         if profile is None or profile.health.probe != "none":
             path = profile.health.path if profile is not None else "/health"
             targets.append(base._replace(key=2 * row.id, path=path))
@@ -125,6 +124,12 @@ def _probe(
         return {}
     answers = probe_all(targets, deadline_s, ctx.clock.monotonic)
     return {row.id: Probed(answers.get(2 * row.id), answers.get(2 * row.id + 1)) for row in rows}
+
+
+def target(ctx: Context, row: Instance, profile: Profile | None) -> Target:
+    """How the server of a row with a host and a port is asked; key and path are the caller's."""
+    way = _way_in(ctx, profile)
+    return Target(0, row.host or "", row.port or 0, "", way.api_key, way.prefix, way.scheme)
 
 
 def _way_in(ctx: Context, profile: Profile | None) -> WayIn:
@@ -144,8 +149,8 @@ def _api_key(ctx: Context, ref: SecretRef) -> str:
     from llamaagent.base.errors import ConfigError
     from llamaagent.launch.environ import read_env_file, resolve_secret
 
-    env_file = read_env_file(ctx.settings.env_file) if ctx.settings.env_file else {}
     try:
+        env_file = read_env_file(ctx.settings.env_file) if ctx.settings.env_file else {}
         return resolve_secret(ref, ctx.environ, env_file).split("\n", 1)[0]
     except ConfigError:
         return ""  # the health answer will say 401, and doctor which secret is missing

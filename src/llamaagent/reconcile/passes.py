@@ -90,6 +90,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
+    _retire(ctx, declared, rows)
     recorded = record(ctx, rows, view, asked.gpus()) if sample else None
     return PassResult(tuple(done), declared, rows, view, recorded)
 
@@ -110,6 +111,14 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
     for name, override in ctx.wishes.overrides().items():
         if ctx.chosen(name) and not still_counts(override, declared.profiles.get(name), now):
             ctx.wishes.lapse(name)
+
+
+def _retire(ctx: Context, declared: Declared, rows: Iterable[Instance]) -> None:
+    """What no file declares any more and does not run is not looked for again."""
+    live = {row.profile for row in rows if row.status not in st.OVER}
+    for name, reason in declared.gone.items():
+        if reason == "retired" and name not in live and ctx.chosen(name):
+            ctx.wishes.retire(name, ctx.clock.now())
 
 
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
@@ -157,7 +166,8 @@ def _approved(ctx: Context, subjects: Iterable[Subject]) -> bool:
 
 def _look(ctx: Context, declared: Declared, until: float) -> tuple[tuple[Instance, ...], View]:
     rows = ctx.instances.newest()
-    deadline = max(0.2, min(PROBE_DEADLINE_S, until - ctx.clock.monotonic()))
+    patience = max((p.health.timeout_s for p in declared.profiles.values()), default=0)
+    deadline = max(0.2, min(patience, PROBE_DEADLINE_S, until - ctx.clock.monotonic()))
     return rows, observe(ctx, rows, declared.profiles, deadline)
 
 

@@ -13,7 +13,7 @@ from llamaagent.base.paths import ensure_private_dir
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import plan as act
 from llamaagent.domain.plan import Action, Arithmetic
-from llamaagent.launch.command import EMBEDDED, embedded_environment, server_argv
+from llamaagent.launch.command import EMBEDDED, embedded_environment, file_identity, server_argv
 from llamaagent.launch.environ import made_environment
 from llamaagent.launch.identity import boot_id
 from llamaagent.launch.process import LaunchRequest, start, wait_for_server
@@ -114,7 +114,7 @@ def _intent(
         model_size_bytes=found.model_size_bytes,
         model_mtime_ns=found.model_mtime_ns,
         binary=found.binary,
-        binary_identity=_identity_of(found.binary),
+        binary_identity=file_identity(found.binary),
         argv=json.dumps(list(request.argv)),
         environment=json.dumps(_shown(request.environment, profile, found.secrets)),
         working_directory=request.cwd,
@@ -142,14 +142,6 @@ def launch(ctx: Context, prepared: Prepared, instance_id: int) -> None:
 def held(profile: Profile, error: HeldError) -> Action:
     """The action that records why it is not launched."""
     return Action(act.HOLD, profile.name, None, error.reason, str(error), error.arithmetic)
-
-
-def _identity_of(binary: str) -> str | None:
-    try:
-        found = os.stat(binary)
-    except OSError:
-        return None
-    return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}"
 
 
 def _shown(

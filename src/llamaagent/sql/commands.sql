@@ -6,7 +6,10 @@ SELECT profile, kind, status, reason, detail, since_ts, retry_ts, override, over
        gpu_memory_estimated_mib, gpu_memory_measured_mib, cpu_permille, requests_processing, requests_deferred,
        tokens_per_second, launched_ts, ready_ts, ended_ts, exit_code, exit_signal, restarts, build, git_commit,
        git_dirty, binary, model_path, log_path, project, labels, declared_state, source, launch_hash,
-       declared_launch_hash
+       declared_launch_hash,
+       (SELECT i.binary_identity FROM instances AS i WHERE i.id = instance_id) AS binary_identity,
+       (SELECT i.model_size_bytes FROM instances AS i WHERE i.id = instance_id) AS model_size_bytes,
+       (SELECT i.model_mtime_ns FROM instances AS i WHERE i.id = instance_id) AS model_mtime_ns
   FROM v_profiles ORDER BY profile;
 
 -- name: list_history

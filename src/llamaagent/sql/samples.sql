@@ -16,7 +16,8 @@ VALUES (:ts, :interval_s, :boot_id, :cpu_cores, :cpu_busy_ticks_total, :cpu_tick
   :load_5min_centi, :load_15min_centi, :disk_total_mib, :disk_used_mib, :disk_read_bytes_total,
   :disk_write_bytes_total, :network_rx_bytes_total, :network_tx_bytes_total, :disk_read_bytes, :disk_write_bytes,
   :network_rx_bytes, :network_tx_bytes, :active_instances, :uptime_s, :requests, :clock_step_s)
-ON CONFLICT (ts) DO NOTHING;
+-- A second pass within a second keeps the first measurement, and loses no request.
+ON CONFLICT (ts) DO UPDATE SET requests = coalesce(requests, 0) + coalesce(excluded.requests, 0);
 
 -- name: upsert_gpu
 INSERT INTO gpus (uuid, idx, name, vendor, pci_bus_id, driver, memory_total_mib, first_seen_ts, last_seen_ts,

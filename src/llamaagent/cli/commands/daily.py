@@ -10,8 +10,9 @@ LOOK = (
     Spec(
         "init",
         DAILY,
-        "Make a folder ready for git: settings, an example profile (stopped), .gitignore. Overwrites nothing; "
-        "names GGUF files and running llama-servers it finds, with the commands that take them in.",
+        "Make a folder ready for git: settings, a first profile.\n\n"
+        "Writes llamaagent.yaml, profiles/example.yaml (stopped) and .gitignore; overwrites nothing. Looks for GGUF "
+        "files and for llama-servers that run, and prints the commands that would take them in.",
         "init:run",
         (),
         (Arg("dir", "Where (default: here)."),),
@@ -20,7 +21,9 @@ LOOK = (
     Spec(
         "new",
         DAILY,
-        "Write a profile from a llama-server command line.",
+        "Write a profile from a llama-server command line.\n\n"
+        "Options come behind --, in any spelling that llama-server knows. Host and port become `listen`, a key becomes "
+        "a reference under `secrets` (its value is not written); what the agent passes itself is left out, and said.",
         "new:run",
         (
             Opt("model", ("-m", "--model"), "GGUF file.", "text", "FILE"),
@@ -31,15 +34,16 @@ LOOK = (
         ),
         (
             Arg("name", "Name of the profile.", required=True),
-            Arg("options", "llama-server's options.", many=True),
+            Arg("server_options", "llama-server's own options, behind --.", many=True),
         ),
         "llamaagent new qwen --model qwen3-8b.gguf -- -c 8192 --temp 0.7",
     ),
     Spec(
         "demo",
         DAILY,
-        "The whole thing in one command, in a folder of its own: a tiny real model, real servers, requests, passes, "
-        "a killed server coming back, the report. Stops what it started unless --keep.",
+        "See the whole thing work, in a folder of its own.\n\n"
+        "A tiny real model, two real servers, requests, passes, a killed server coming back, the report. Stops what it "
+        "started unless --keep.",
         "demo:run",
         (
             Opt("keep", ("--keep",), "Leave the servers running."),
@@ -51,7 +55,8 @@ LOOK = (
     Spec(
         "check",
         DAILY,
-        "Validate settings and profiles: every fault of every file, as file:line:col. Starts no server, binds nothing.",
+        "Validate settings and profiles: every fault of every file.\n\n"
+        "Faults are printed as file:line:col. Starts no server, binds nothing.",
         "check:run",
         (
             Opt(
@@ -77,7 +82,8 @@ LOOK = (
     Spec(
         "status",
         DAILY,
-        "One screen: what runs, what does not, why. Exits 1 when something wanted does not run or a file is refused.",
+        "One screen: what runs, what does not and why.\n\n"
+        "Exits 1 when something wanted is not running or a file is refused.",
         "status:run",
         (Opt("json", ("--json",), "One JSON object."),),
         (),
@@ -86,7 +92,8 @@ LOOK = (
     Spec(
         "show",
         DAILY,
-        "Show a profile: the command line it runs, the merged profile, or what differs from the running one.",
+        "Show what a profile becomes: command line, merged form, difference.\n\n"
+        "Without an option: all that can be said about it.",
         "show:run",
         (
             Opt("command", ("--command",), "The exact command line; secrets as $NAME."),
@@ -101,7 +108,8 @@ LOOK = (
     Spec(
         "why",
         DAILY,
-        "The decision journal, newest first: each start, stop, hold and end with its reason and arithmetic.",
+        "The decision journal, newest first.\n\n"
+        "Each start, stop, hold and end with its reason (docs/reasons.md) and arithmetic.",
         "history:why",
         (SINCE, LIMIT, *LISTING),
         (NAMES,),
@@ -110,7 +118,7 @@ LOOK = (
     Spec(
         "history",
         DAILY,
-        "Every launch: start, end, exit code or signal, reason, build, commit, peak memory.",
+        "Every launch, newest first.\n\nStart, end, exit code or signal, reason, build, commit, peak memory.",
         "history:history",
         (SINCE, LIMIT, *LISTING),
         (NAMES,),

@@ -9,7 +9,7 @@ DATA_COMMANDS = (
     Spec(
         "gpus",
         MACHINE,
-        "The cards: use, memory, holders (ours and foreign), reservations.",
+        "The cards: use, memory, who holds it, what is reserved.",
         "gpus:run",
         LISTING,
         (),
@@ -51,14 +51,15 @@ DATA_COMMANDS = (
     Spec(
         "query",
         DATA,
-        "Read-only SQL over tables and views, with limits.",
+        "Read-only SQL over tables and views.\n\n"
+        "One statement. Writing, other files and endless answers are refused; the views are the interface to rely on.",
         "query:run",
         (
             Opt("limit", ("-n", "--limit"), "At most so many rows (default 10000).", "int", "N"),
             Opt("timeout", ("--timeout",), "At most so long (default 10s).", "text", "TIME"),
             *LISTING,
         ),
-        (Arg("sql", "One SELECT.", required=True),),
+        (Arg("sql", "One SELECT; - reads it from standard input.", required=True),),
         'llamaagent query "SELECT profile, count(*) FROM generations GROUP BY 1"',
     ),
     Spec(
@@ -82,7 +83,7 @@ DATA_COMMANDS = (
     Spec(
         "db migrate",
         DATA,
-        "Bring the database to this program's version (every command that writes does so).",
+        "Bring the database to this program's version.\n\nEvery command that writes does the same by itself.",
         "db:migrate",
         (),
         (),
@@ -100,7 +101,9 @@ DATA_COMMANDS = (
     Spec(
         "install cron",
         DATA,
-        "Add or update one marked block in the crontab: a pass a minute. Shows it first.",
+        "Let cron make a pass a minute: one marked block in the crontab.\n\n"
+        "Shows the block and asks before it changes anything; without a terminal --yes is needed. Nothing else in "
+        "the crontab is touched.",
         "install:cron",
         (
             Opt("remove", ("--remove",), "Take it out again."),
@@ -113,7 +116,8 @@ DATA_COMMANDS = (
     Spec(
         "install systemd",
         DATA,
-        "Add or update a systemd unit that runs the loop and leaves servers alone when it ends. Shows it first.",
+        "Let systemd run the loop: one unit.\n\n"
+        "Shows the unit and asks before it writes it; without a terminal --yes is needed. The servers outlive the unit.",
         "install:systemd",
         (
             Opt("user", ("--user",), "For this user's manager (default unless root)."),
@@ -127,7 +131,8 @@ DATA_COMMANDS = (
     Spec(
         "completion",
         DATA,
-        "Print the completion script for a shell.",
+        "Print the completion script for a shell.\n\n"
+        "It completes commands, options and the names of profiles.",
         "completion:run",
         (),
         (Arg("shell", "bash, zsh or fish.", required=True),),

@@ -8,7 +8,8 @@ from llamaagent.cli.spec import LISTING, Opt, Spec
 RUN = Spec(
     "run",
     DAILY,
-    "Make it so: start, adopt, watch and stop instances as the profiles say, take samples, publish the report.\n\n"
+    "Make it so: one pass with --once, else the loop.\n\n"
+    "A pass starts, adopts, watches and stops instances as the profiles say, takes samples and publishes the report. "
     "With --once: one pass, for cron; it prints a problem when it appears, changes or ends. Without: a pass every "
     "`interval` until SIGTERM, which leaves the servers running; SIGHUP reloads, SIGUSR1 passes at once.",
     "run:run",
@@ -30,7 +31,7 @@ RUN = Spec(
 PS = Spec(
     "ps",
     DAILY,
-    "List the instances: one row for each declared or live profile, checked against the live process.",
+    "List the instances, checked against the live processes.\n\nOne row for each declared or live profile.",
     "ps:run",
     (
         Opt("all", ("-a", "--all"), "Every launch there ever was."),

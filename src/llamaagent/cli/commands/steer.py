@@ -51,7 +51,7 @@ STEER = (
     Spec(
         "rm",
         DAILY,
-        "Retire what no file declares: stop it and mark its rows deleted. History stays.",
+        "Retire what no file declares.\n\nStops it and marks its rows deleted; the history stays.",
         "verbs:rm",
         (TIMEOUT, NOTE),
         (Arg("name", "Profiles; * and ? match.", many=True, required=True),),
@@ -87,7 +87,8 @@ STEER = (
     Spec(
         "doctor",
         DAILY,
-        "What is wrong or risky here, each with its remedy. Exits 1 when something is wrong.",
+        "What is wrong or risky here, each with its remedy.\n\n"
+        "Exits 1 when there is an error or a warning; what is only worth knowing changes nothing.",
         "doctor:run",
         LISTING,
         (),
