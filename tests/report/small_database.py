@@ -94,8 +94,9 @@ def _add_instance_sample(db: Connection, instance: int, ts: int) -> None:
 
 
 def fill(db: Connection) -> None:
-    """Two profiles, one card, ten requests."""
+    """Two profiles, one card, ten requests; the first pass was more than a day ago."""
     with db:
+        insert(db, "system_samples", ts=NOW - 90_000)
         insert(
             db,
             "gpus",

@@ -162,3 +162,11 @@ def test_the_fingerprint_changes_with_what_is_drawn_and_only_then() -> None:
 
     assert chart.fingerprint(UTC) == chart_of(steady(5)).fingerprint(UTC)
     assert len({chart.fingerprint(UTC), chart.fingerprint(BERLIN), other.fingerprint(UTC)}) == 3
+
+
+def test_an_hour_is_marked_every_ten_minutes_and_midnight_by_its_day() -> None:
+    start = int(datetime(2026, 11, 20, 22, 32, tzinfo=UTC).timestamp())  # 23:32 in Berlin
+
+    labels = [tick.label for tick in time_ticks(start, start + 3600, BERLIN, 10)]
+
+    assert labels == ["23:40", "23:50", "Sat 21", "00:10", "00:20", "00:30"]

@@ -53,6 +53,26 @@ def test_a_day_has_at_most_600_buckets_and_none_is_shorter_than_a_period() -> No
         assert window.from_ts <= NOW - 80_000 < NOW < window.to_ts
 
 
+def test_a_young_database_is_shown_by_the_hour() -> None:
+    def span(age_s: int) -> int:
+        window = choose_window(NOW, 30, NOW - age_s)
+        assert window.from_ts <= NOW - age_s
+        assert (window.to_ts - window.from_ts) / window.bucket_s <= 600
+        return window.to_ts - window.from_ts
+
+    assert [span(age) for age in (5, 3000, 3600, 19_000, 21_000, 86_000)] == [
+        3600,
+        3600,
+        21_600,
+        21_600,
+        86_400,
+        86_400,
+    ]
+    assert (
+        choose_window(NOW, 30, NOW - 500_000).to_ts - choose_window(NOW, 30, NOW - 500_000).from_ts == 86_400
+    )
+
+
 def test_an_empty_database_gives_an_empty_report(db: Connection) -> None:
     report = read(db)
 
@@ -89,7 +109,7 @@ def test_buckets_are_reduced_by_sql_to_mean_lowest_and_highest(db: Connection) -
 
     report = read(db)
 
-    assert report.sampling == (NOW - 60, 60)
+    assert report.sampling == (NOW - 90_000, NOW - 60, 60)
     assert report.window.bucket_s == 150
     cpu = next(chart for _, chart in report.system_charts if chart.slug == "cpu")
     assert [(p.mean, p.low, p.high) for p in cpu.series[0].points if p][:2] == [(11, 10, 12), (13.5, 13, 14)]

@@ -8,42 +8,52 @@ from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import BAD_CONFIG
 from llamaagent.cli.output import say
 from llamaagent.config.load import format_faults, load_site
+from llamaagent.domain.pending import pending_in_profile, pending_in_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llamaagent.cli.spec import Values
+    from llamaagent.config.site import Site
 
 
 def run(values: Values) -> int:
     """0 when there is no error; warnings are shown and change nothing."""
+    portable = values.flag("portable")
     site = load_site(
         config=values.text("config"),
         profiles=values.many("path") or values.many("profiles"),
         environ=os.environ,
         cwd=os.getcwd(),
         now=SystemClock().now(),
-        portable=values.flag("portable"),
+        portable=portable,
     )
     text = format_faults(site)
-    if text:
-        print(text)
     unreadable = [folder for folder in site.folders if folder.error is not None]
-    for folder in unreadable:
-        print(f"{folder.path}: error: {folder.error}")
-    missing = (
-        []
-        if values.flag("portable")
-        else [p for p in site.profiles if p.model.path and not os.path.exists(p.model.path)]
-    )
-    for profile in missing:
-        print(
-            f"{profile.source}:{profile.line}:1: warning: {profile.name}: model {profile.model.path} is not there"
-        )
+    lines = [text] if text else []
+    lines += [f"{folder.path}: error: {folder.error}" for folder in unreadable]
+    for line in (*lines, *_warnings(site, portable=portable)):
+        print(line)
     errors = sum(1 for fault in site.faults if fault.severity == "error") + len(unreadable)
     if not values.flag("quiet"):
-        count = len(site.profiles)
         elsewhere = f", {len(site.other_hosts)} for other hosts" if site.other_hosts else ""
-        say(
-            f"{count} profile{'s' if count != 1 else ''} fine{elsewhere}; {errors} error{'s' if errors != 1 else ''}"
-        )
+        say(f"{_counted(len(site.profiles), 'profile')} fine{elsewhere}; {_counted(errors, 'error')}")
     return BAD_CONFIG if errors else 0
+
+
+def _warnings(site: Site, *, portable: bool) -> Iterator[str]:
+    """What is right in form, but will not do what one may think on this host or in this version."""
+    if site.settings.file is not None:
+        for key in pending_in_settings(site.settings):
+            yield f"{site.settings.file}:1:1: warning: {key} is checked, but this version does not act on it"
+    for profile in site.profiles:
+        where = f"{profile.source}:{profile.line}:1: warning: {profile.name}:"
+        if not portable and profile.model.path and not os.path.exists(profile.model.path):
+            yield f"{where} model {profile.model.path} is not there"
+        for key in pending_in_profile(profile):
+            yield f"{where} {key} is checked, but this version does not act on it"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

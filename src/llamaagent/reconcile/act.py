@@ -105,6 +105,7 @@ def _start(
         ctx.samples.know_gpus(borders.gpus().cards, prepared.intent.boot_id, now)
         instance_id, _ = ctx.instances.hold(row, profile.name, kind, hashes, action, now, **more)
         ctx.instances.intend(instance_id, prepared.intent, prepared.claims, action, now)
+        ctx.wishes.done(profile.name, now)  # a restart of what was not running
     try:
         launch(ctx, prepared, instance_id)
     except StorageError:
@@ -182,9 +183,9 @@ def tell(ctx: Context, action: Action, now: int) -> None:
     """One line in `logs` for each change."""
     if action.kind in {act.FAILING, act.HEALED}:
         return
-    level = "warning" if action.kind in {act.HOLD, act.UNHEALTHY, act.GUARD} else "info"
-    if action.kind == act.END and action.status == st.ERROR:
-        level = "error"
+    trouble = action.kind in {act.HOLD, act.UNHEALTHY, act.GUARD}
+    trouble = trouble or (action.kind == act.END and action.status == st.ERROR)
+    level = "warning" if trouble else "info"  # an error is what the agent itself could not do
     text = f"{action.kind} {action.profile}: {action.reason}" + (
         f" ({action.detail})" if action.detail else ""
     )

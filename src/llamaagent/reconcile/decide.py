@@ -99,15 +99,23 @@ def _over(subject: Subject, want: Wish, now: int) -> list[Action]:
     if not want.wanted or profile is None:
         return []
     if row is not None and row.status == st.ERROR:
-        asked = subject.override is not None and subject.override.created_ts >= (row.ended_ts or 0)
-        asked = asked and want.reason == "override"
+        asked = want.reason == "override" and _asked_since(subject.override, row)
         changed = row.launch_hash is not None and row.launch_hash != profile.launch_hash
         if not asked and not changed:
             if _stays_down(profile, row):
                 return []
-            if row.retry_ts is not None and now < row.retry_ts <= now + profile.restart.max_backoff_s:
+            # A time further off than any wait we set was written before the clock was set back.
+            longest = max(profile.restart.backoff_s, profile.restart.max_backoff_s)
+            if row.retry_ts is not None and now < row.retry_ts <= now + longest:
                 return []
     return [Action(act.START, subject.name, None, _start_reason(row, want), want.detail)]
+
+
+def _asked_since(override: Override | None, row: Instance) -> bool:
+    """Did an operator speak after this launch ended? The launch that the word itself led to does not count."""
+    if override is None or override.created_ts < (row.ended_ts or 0):
+        return False
+    return override.created_ts > (row.launched_ts or 0)
 
 
 def _start_reason(row: Instance | None, want: Wish) -> str:

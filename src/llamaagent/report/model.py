@@ -123,10 +123,11 @@ class _Reader:
         self._now, self._zone = now, zone
         around = {"from_ts": now - 86400, "to_ts": now + 1}
         self._sampling = self._rows("read_sampling", rows.Sampling, around)[0]
-        self._window = choose_window(now, self._sampling.period_s)
+        self._window = choose_window(now, self._sampling.period_s, self._sampling.first_ts)
+        self._day = choose_window(now, self._sampling.period_s)
 
     def read(self, title: str) -> Report:
-        span = self._window.bindings()
+        span = self._day.bindings()
         profile_rows = self._rows("read_profiles", rows.ProfileRow, span)
         gpu_rows = self._rows("read_gpus", rows.GpuRow, {})
         system = next(iter(self._rows("read_system", rows.SystemRow, {})), None)
@@ -155,7 +156,7 @@ class _Reader:
     ) -> tuple[ProfilePage, ...]:
         columns = self._columns("profile")
         spread: dict[str, list[rows.Distribution]] = {}
-        for figure in self._rows("read_distributions", rows.Distribution, self._window.bindings()):
+        for figure in self._rows("read_distributions", rows.Distribution, self._day.bindings()):
             spread.setdefault(figure.profile, []).append(figure)
         pages = []
         for row in found:

@@ -170,8 +170,9 @@ def _dress(axes: Any) -> None:
 def _draw_axes(axes: Any, chart: Chart, zone: dt.tzinfo) -> None:
     axes.set_xlim(chart.from_ts, chart.to_ts)
     axes.set_ylim(0, chart.top)
-    hours = max(1, (chart.to_ts - chart.from_ts) // 3600)
-    ticks = time_ticks(chart.from_ts, chart.to_ts, zone, every_h=3 if hours > 12 else 1)
+    hours = (chart.to_ts - chart.from_ts) / 3600
+    every_min = 180 if hours > 12 else 60 if hours > 3 else 10
+    ticks = time_ticks(chart.from_ts, chart.to_ts, zone, every_min)
     axes.set_xticks([tick.ts for tick in ticks], [tick.label for tick in ticks])
     for label, tick in zip(axes.get_xticklabels(), ticks, strict=True):
         label.set_fontweight("bold" if tick.day else "normal")

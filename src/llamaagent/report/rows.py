@@ -6,8 +6,9 @@ from llamaagent.base.record import NamedTuple
 
 
 class Sampling(NamedTuple):
-    """How samples were taken. last_ts: the newest of all; period_s: median spacing, None without one."""
+    """How samples were taken. first_ts, last_ts: of all there are; period_s: median spacing, None without one."""
 
+    first_ts: int | None
     last_ts: int | None
     period_s: int | None
 

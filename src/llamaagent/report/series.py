@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 DAY_S = 86400
+_SPANS_S = (3600, 6 * 3600)  # shown instead of the day while there is no more than that
 _MOST_BUCKETS = 600
-_BUCKETS_S = (150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
+_BUCKETS_S = (10, 60, 150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
 
 
 class SeriesSpec(NamedTuple):
@@ -73,12 +74,18 @@ class Window(NamedTuple):
 Columns = dict[str, tuple[Point, ...]]  # column -> its buckets
 
 
-def choose_window(now: int, period_s: int | None) -> Window:
-    """Choose the day that ends with the bucket of `now`: at most 600 buckets, none below a period."""
-    shortest = max(DAY_S / _MOST_BUCKETS, period_s or 0)
+def choose_window(now: int, period_s: int | None, first_ts: int | None = None) -> Window:
+    """Choose the day that ends with the bucket of `now`: at most 600 buckets, none below a period.
+
+    first_ts: the oldest sample. While all there is fits into an hour, or six, only that is drawn: nobody
+    learns anything from a day that is empty but for its last minutes.
+    """
+    age = DAY_S if first_ts is None else now - first_ts
+    span = next((span for span in _SPANS_S if 0 <= age < 0.9 * span), DAY_S)
+    shortest = max(span / _MOST_BUCKETS, period_s or 0)
     bucket = next((size for size in _BUCKETS_S if size >= shortest), _BUCKETS_S[-1])
     end = (now // bucket + 1) * bucket
-    return Window(end - DAY_S, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
+    return Window(end - span, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
 
 
 def read_definitions(text: str) -> Definitions:

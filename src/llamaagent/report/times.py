@@ -14,7 +14,7 @@ from llamaagent.base.record import NamedTuple
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_QUARTER_HOUR = 900  # every zone in use is a whole number of these away from UTC
+_STEP_S = 300  # every offset of a zone is a multiple of it
 _LINK = "/etc/localtime"
 
 
@@ -81,17 +81,19 @@ def zone_label(from_ts: int, to_ts: int, zone: dt.tzinfo) -> str:
     return first if first == last else f"{first}, then {last}"
 
 
-def time_ticks(from_ts: int, to_ts: int, zone: dt.tzinfo, every_h: int = 3) -> tuple[Tick, ...]:
-    """Find the round local hours of a range of up to a few days; local midnight bears the day's name.
+def time_ticks(from_ts: int, to_ts: int, zone: dt.tzinfo, every_min: int = 180) -> tuple[Tick, ...]:
+    """Find the round local times of a range of up to a few days; local midnight bears the day's name.
 
-    Walks in quarter hours of UTC, so a change of summer time drops or repeats an hour as the wall clock does.
+    every_min: minutes between two, counted from local midnight; it divides a day. Walks in steps of UTC, so a
+    change of summer time drops or repeats an hour as the wall clock does.
     """
     ticks = []
-    first = -(-from_ts // _QUARTER_HOUR) * _QUARTER_HOUR
-    for ts in range(first, to_ts + 1, _QUARTER_HOUR):
+    first = -(-from_ts // _STEP_S) * _STEP_S
+    for ts in range(first, to_ts + 1, _STEP_S):
         at = local(ts, zone)
-        if at.minute or at.hour % every_h or at.fold:
+        if (at.hour * 60 + at.minute) % every_min or at.fold:
             continue
-        label = f"{DAYS[at.weekday()]} {at.day}" if at.hour == 0 else f"{at.hour:02d}:00"
-        ticks.append(Tick(ts, label, at.hour == 0))
+        midnight = not at.hour and not at.minute
+        label = f"{DAYS[at.weekday()]} {at.day}" if midnight else f"{at.hour:02d}:{at.minute:02d}"
+        ticks.append(Tick(ts, label, midnight))
     return tuple(ticks)

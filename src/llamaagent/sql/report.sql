@@ -2,8 +2,9 @@
 -- A bucket is :bucket_s seconds of UTC; its `ts` is the mean time of its samples, so that a sparse one is not moved.
 
 -- name: read_sampling
--- The newest sample and the median time between two of them within the range.
-SELECT (SELECT max(ts) FROM v_report_system) AS last_ts,
+-- The oldest and the newest sample, and the median time between two of them within the range.
+SELECT (SELECT min(ts) FROM v_report_system) AS first_ts,
+       (SELECT max(ts) FROM v_report_system) AS last_ts,
        (SELECT interval_s
           FROM v_report_system
          WHERE ts >= :from_ts AND ts < :to_ts AND interval_s IS NOT NULL

@@ -117,7 +117,7 @@ DATA_COMMANDS = (
         "install systemd",
         DATA,
         "Let systemd run the loop: one unit.\n\n"
-        "Shows the unit and asks before it writes it; without a terminal --yes is needed. The servers outlive the unit.",
+        "Shows the unit and asks before it writes it; without a terminal --yes is needed. The servers outlive it.",
         "install:systemd",
         (
             Opt("user", ("--user",), "For this user's manager (default unless root)."),

@@ -1,0 +1,59 @@
+"""Keys that are read and checked, and that this version does not act on: said by `check`, never passed over."""
+
+from __future__ import annotations
+
+from llamaagent.domain.profile import Evict, Health, Idle, Resources, Restart, Update
+from llamaagent.domain.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.domain.profile import Profile
+
+_PROBES = frozenset({"completion", "command"})
+_SETTINGS = {
+    "projects": "projects",
+    "retention.instance_samples": "retain_instance_samples_s",
+    "retention.system_samples": "retain_system_samples_s",
+    "retention.generations": "retain_generations_s",
+    "retention.logs": "retain_logs_s",
+    "logs.max_size": "log_max_size_bytes",
+    "cache.enabled": "cache_enabled",
+    "backup.every": "backup_every_s",
+    "backup.keep": "backup_keep",
+    "backup.directory": "backup_directory",
+    "notify.command": "notify_command",
+    "ping": "ping",
+    "git.pull": "git_pull",
+    "prometheus.textfile": "prometheus_textfile",
+}
+_REPORTS = ("logo", "links", "sections", "templates", "after")
+
+
+def pending_in_profile(profile: Profile) -> tuple[str, ...]:
+    """Dotted keys of a profile that differ from their defaults without any effect yet."""
+    health, restart, default = profile.health, profile.restart, Restart()
+    found = {
+        "schedule": profile.schedule is not None,
+        "evict": profile.evict != Evict(),
+        "idle.stop_after": profile.idle.stop_after_s != Idle().stop_after_s,
+        "health.probe": health.probe in _PROBES,
+        "health.stuck_after": health.stuck_after_s != Health().stuck_after_s,
+        "restart.max_backoff": restart.max_backoff_s != default.max_backoff_s,
+        "restart.give_up_after": (restart.give_up_failures, restart.give_up_within_s)
+        != (default.give_up_failures, default.give_up_within_s),
+        "update.rollback": profile.update.rollback != Update().rollback,
+        "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
+        "resources.cpus": profile.resources.cpus != Resources().cpus,
+        "runtime.kind": profile.runtime.kind != "process",
+    }
+    return tuple(key for key, differs in found.items() if differs)
+
+
+def pending_in_settings(settings: Settings) -> tuple[str, ...]:
+    """Dotted keys of the settings that differ from their defaults without any effect yet."""
+    default = Settings()
+    found = [key for key, field in _SETTINGS.items() if getattr(settings, field) != getattr(default, field)]
+    reports = [
+        f"reports.{f}" for f in _REPORTS if getattr(settings.reports, f) != getattr(default.reports, f)
+    ]
+    return (*found, *reports)

@@ -1,0 +1,179 @@
+"""Which card a launch gets: never more than there is, the fewest that do, and figures that add up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from llamaagent.domain.admission import Card, Need, Placement, Refusal, place, room
+
+HEADROOM = 512
+MODEST = settings(max_examples=200, deadline=None)
+
+
+def card(index: int, free: int, **keys: object) -> Card:
+    made = Card(f"GPU-{index}", index, 24_000, free)
+    return made._replace(**keys)  # type: ignore[arg-type]
+
+
+def chosen(need: Need, *cards: Card) -> tuple[str, ...]:
+    found = place(need, cards, HEADROOM)
+    assert isinstance(found, Placement), found
+    return found.uuids
+
+
+def refused(need: Need, *cards: Card) -> str:
+    found = place(need, cards, HEADROOM)
+    assert isinstance(found, Refusal), found
+    return found.reason
+
+
+@some.composite
+def cards(draw: some.DrawFn) -> tuple[Card, ...]:
+    made = []
+    for index in range(draw(some.integers(0, 4))):
+        total = draw(some.sampled_from([8_000, 24_000, 80_000]))
+        free = draw(some.integers(0, total))
+        unused = draw(some.integers(0, total))
+        holders = draw(some.integers(0, 2))
+        exclusive = draw(some.booleans()) and holders > 0
+        made.append(Card(f"GPU-{index}", index, total, free, unused, exclusive, holders))
+    return tuple(made)
+
+
+NEEDS = some.builds(
+    Need,
+    some.sampled_from(["auto", "none", "all", 1, 2, 3, ("0",), ("GPU-1", "0"), ("9",)]),
+    some.integers(0, 100_000),
+    some.booleans(),
+)
+
+
+@MODEST
+@given(NEEDS, cards(), some.integers(0, 2_000))
+def test_no_card_is_ever_promised_more_than_it_has_room_for(need: Need, have: tuple[Card, ...], headroom: int) -> None:
+    found = place(need, have, headroom)
+    if isinstance(found, Refusal):
+        assert found.reason in {"gpu-memory", "gpu-missing"}
+        assert found.detail
+        return
+    taken = [one for one in have if one.uuid in found.uuids]
+    assert len(taken) == len(found.uuids) == len(set(found.uuids))
+    for one in taken:
+        assert one.free_mib - one.reserved_unused_mib - found.memory_mib >= headroom
+        assert not one.held_exclusively
+        assert not (need.exclusive and one.holders)
+    if taken:
+        assert found.memory_mib * len(taken) >= need.memory_mib
+        assert (found.memory_mib - 1) * len(taken) < max(1, need.memory_mib)
+
+
+@MODEST
+@given(some.lists(NEEDS, max_size=8), cards(), some.integers(0, 2_000))
+def test_one_after_the_other_they_never_get_more_than_there_is(
+    needs: list[Need], have: tuple[Card, ...], headroom: int
+) -> None:
+    """Each placement becomes a reservation of which nothing is used yet; the sum of all stays within the free."""
+    before = {one.uuid: one for one in have}
+    for need in needs:
+        found = place(need, have, headroom)
+        if isinstance(found, Refusal):
+            continue
+        have = tuple(
+            one._replace(
+                reserved_unused_mib=one.reserved_unused_mib + found.memory_mib,
+                holders=one.holders + 1,
+                held_exclusively=one.held_exclusively or need.exclusive,
+            )
+            if one.uuid in found.uuids
+            else one
+            for one in have
+        )
+    for one in have:
+        promised = one.reserved_unused_mib - before[one.uuid].reserved_unused_mib
+        assert promised == 0 or promised <= room(before[one.uuid], headroom)
+
+
+@MODEST
+@given(some.integers(0, 100_000), cards(), some.integers(0, 2_000))
+def test_auto_takes_the_fewest_cards_that_do(memory: int, have: tuple[Card, ...], headroom: int) -> None:
+    found = place(Need("auto", memory), have, headroom)
+    fewest = None
+    for count in range(1, len(have) + 1):
+        share = -(-memory // count)
+        if sum(not one.held_exclusively and room(one, headroom) >= share for one in have) >= count:
+            fewest = count
+            break
+    if not have:
+        assert found == Placement((), 0)
+    elif fewest is None:
+        assert isinstance(found, Refusal)
+    else:
+        assert isinstance(found, Placement)
+        assert len(found.uuids) == fewest
+
+
+@MODEST
+@given(NEEDS, cards(), some.integers(0, 2_000))
+def test_the_arithmetic_adds_up(need: Need, have: tuple[Card, ...], headroom: int) -> None:
+    found = place(need, have, headroom)
+    figures = {figure.name: figure.value for figure in found.arithmetic}
+    by_index = {one.number: one for one in have}
+    if figures:
+        assert (figures["needed_mib"], figures["headroom_mib"]) == (need.memory_mib, headroom)
+    for name, value in figures.items():
+        if name.startswith("gpu") and name.endswith("_room_mib"):
+            index = name.removeprefix("gpu").removesuffix("_room_mib")
+            free, unused = figures[f"gpu{index}_free_mib"], figures[f"gpu{index}_reserved_unused_mib"]
+            assert value == int(str(free)) - int(str(unused)) - headroom
+            assert free == by_index[int(index)].free_mib
+    if isinstance(found, Placement) and found.uuids:
+        assert figures["per_card_mib"] == found.memory_mib
+
+
+def test_without_a_card_it_runs_on_the_cpu_and_none_means_none() -> None:
+    assert chosen(Need("auto", 9_000)) == ()
+    assert chosen(Need("none", 9_000), card(0, 24_000)) == ()
+    assert refused(Need(1, 10)) == "gpu-missing"
+    assert refused(Need("all", 10)) == "gpu-missing"
+
+
+def test_the_tightest_fit_is_taken_first() -> None:
+    assert chosen(Need("auto", 5_000), card(0, 24_000), card(1, 6_000), card(2, 10_000)) == ("GPU-1",)
+    assert chosen(Need("auto", 5_000), card(0, 9_000), card(1, 9_000)) == ("GPU-0",)
+
+
+def test_what_is_promised_and_not_used_yet_counts_as_taken() -> None:
+    promised = card(0, 24_000, reserved_unused_mib=20_000)
+    assert refused(Need("auto", 5_000), promised) == "gpu-memory"
+    assert chosen(Need("auto", 5_000), promised, card(1, 23_000)) == ("GPU-1",)
+
+
+def test_two_cards_share_what_none_can_give_alone() -> None:
+    found = place(Need("auto", 30_001), (card(0, 20_000), card(1, 20_000)), HEADROOM)
+    assert isinstance(found, Placement)
+    assert (found.uuids, found.memory_mib) == (("GPU-0", "GPU-1"), 15_001)
+
+
+def test_named_cards_by_index_or_uuid_and_nothing_else() -> None:
+    both = (card(0, 20_000), card(1, 20_000))
+    assert chosen(Need(("1",), 100), *both) == ("GPU-1",)
+    assert chosen(Need(("GPU-0", "1"), 100), *both) == ("GPU-0", "GPU-1")
+    assert refused(Need(("2",), 100), *both) == "gpu-missing"
+    assert refused(Need(("1",), 30_000), *both) == "gpu-memory"
+
+
+@pytest.mark.parametrize("gpus", ["auto", 1, ("0",)])
+def test_exclusive_goes_both_ways(gpus: object) -> None:
+    shared, held = card(0, 20_000, holders=1), card(0, 20_000, holders=1, held_exclusively=True)
+    assert chosen(Need(gpus, 100), shared) == ("GPU-0",)  # type: ignore[arg-type]
+    assert refused(Need(gpus, 100, exclusive=True), shared) == "gpu-memory"  # type: ignore[arg-type]
+    assert refused(Need(gpus, 100), held) == "gpu-memory"  # type: ignore[arg-type]
+
+
+def test_the_refusal_says_how_much_is_needed_and_how_much_there_is() -> None:
+    found = place(Need("auto", 9_000), (card(0, 4_000), card(1, 6_000)), HEADROOM)
+    assert isinstance(found, Refusal)
+    assert "9000 MiB" in found.detail
+    assert f"{6_000 - HEADROOM} MiB" in found.detail
