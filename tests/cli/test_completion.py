@@ -12,7 +12,9 @@ def completed(agent: Agent, line: str, cwd: Path | None = None) -> list[str]:
     """What is offered for the last word of a line."""
     words = line.split(" ")
     env = {"_LLAMAAGENT_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    return [item.partition(",")[2] for item in agent(cwd=cwd, env=env).stdout.splitlines()]
+    result = agent(cwd=cwd, env=env)
+    assert result.stderr == ""
+    return [item.partition(",")[2] for item in result.stdout.splitlines() if item]
 
 
 def test_commands_options_and_choices_are_completed(agent: Agent) -> None:
@@ -30,9 +32,10 @@ def test_names_of_profiles_are_completed(agent: Agent, site: Path) -> None:
 
 
 def test_completion_stays_silent_where_nothing_can_be_read(agent: Agent, site: Path) -> None:
-    (site / "llamaagent.yaml").write_text("{ broken\n")
+    (site / "profiles" / "tiny.yaml").write_text("{ broken\n")
 
     assert completed(agent, "llamaagent stop ti", site) == []
+    assert completed(agent, "llamaagent stop --config /nowhere.yaml ti") == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

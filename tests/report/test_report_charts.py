@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import zoneinfo
+from datetime import datetime
 
 import pytest
 

@@ -54,23 +54,17 @@ def test_a_day_has_at_most_600_buckets_and_none_is_shorter_than_a_period() -> No
 
 
 def test_a_young_database_is_shown_by_the_hour() -> None:
-    def span(age_s: int) -> int:
-        window = choose_window(NOW, 30, NOW - age_s)
-        assert window.from_ts <= NOW - age_s
-        assert (window.to_ts - window.from_ts) / window.bucket_s <= 600
-        return window.to_ts - window.from_ts
+    def span(age_s: int, period_s: int) -> int:
+        window = choose_window(NOW, period_s, NOW - age_s)
+        length = window.to_ts - window.from_ts
+        assert length / window.bucket_s <= 600
+        assert window.bucket_s >= period_s
+        return length
 
-    assert [span(age) for age in (5, 3000, 3600, 19_000, 21_000, 86_000)] == [
-        3600,
-        3600,
-        21_600,
-        21_600,
-        86_400,
-        86_400,
-    ]
-    assert (
-        choose_window(NOW, 30, NOW - 500_000).to_ts - choose_window(NOW, 30, NOW - 500_000).from_ts == 86_400
-    )
+    assert [span(age, 1) for age in (5, 200, 3000)] == [60, 300, 3600]
+    assert [span(age, 30) for age in (3000, 3600, 19_000, 21_000)] == [3600, 21_600, 21_600, 86_400]
+    assert span(500_000, 30) == 86_400
+    assert span(-100, 30) == 86_400  # the clock was set back
 
 
 def test_an_empty_database_gives_an_empty_report(db: Connection) -> None:

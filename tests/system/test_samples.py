@@ -107,15 +107,15 @@ def test_without_a_card_nothing_is_said_of_cards(site: Site) -> None:
     assert (row["gpus"], row["gpu_memory_estimated_mib"], row["gpu_memory_measured_mib"]) == (None, None, None)
 
 
-def test_only_health_and_metrics_are_ever_asked(fake_site: Site, tmp_path: Path) -> None:
-    """Asking /slots would wake a sleeping model; everything that is asked is told here."""
+def test_nothing_that_wakes_a_sleeping_model_is_ever_asked(fake_site: Site, tmp_path: Path) -> None:
+    """Asking /slots would; what is asked leaves a model asleep."""
     hits = tmp_path / "hits"
     fake_site.profile("alpha", runtime={"env": {"FAKE_HITS": str(hits)}})
     fake_site.settle()
     passes(fake_site, 1)
     for words in (("ps",), ("status",), ("show", "alpha"), ("plan",), ("stats",), ("doctor",), ("report", "build")):
         fake_site.run(*words)
-    assert {line.split()[1] for line in hits.read_text().splitlines()} <= {"/health", "/metrics"}
+    assert {line.split()[1] for line in hits.read_text().splitlines()} <= {"/health", "/metrics", "/props"}
 
 
 def test_one_probe_an_instance_and_pass(fake_site: Site, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import eventually, living
+from scratch_site import eventually, kill, living
 
 if TYPE_CHECKING:
     from scratch_site import Site
@@ -69,6 +69,18 @@ def test_restart_makes_exactly_one_new_launch(site: Site) -> None:
         ("start", "restart"),
         ("ready", "healthy"),
     ]
+
+
+@pytest.mark.binary
+def test_restart_of_one_that_is_not_running_launches_it_once(site: Site) -> None:
+    site.profile("alpha", state="stopped")
+    site.once()
+    assert site.run("restart", "alpha").rc == 0
+    row = site.newest()["alpha"]
+    for _ in range(3):
+        site.once()
+    assert site.live() == {"alpha": [row["pid"]]}
+    assert site.count("instances") == 1
 
 
 @pytest.mark.binary
@@ -173,9 +185,7 @@ def test_a_start_brings_back_one_whose_policy_is_never(fake_site: Site) -> None:
     flag = fake_site.root / "sick"
     fake_site.profile("alpha", restart="never", runtime={"env": {"FAKE_MODE": f"unhealthy-file:{flag}"}})
     row = fake_site.settle()["alpha"]
-    import os
-
-    os.kill(int(str(row["pid"])), 9)
+    kill(int(str(row["pid"])))
     fake_site.settle("error")
     fake_site.once()
     assert fake_site.live() == {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The project's own dependencies; a test holds this and pyproject.toml together.
 NEEDED = (
-    ("apsw", "3.46"),
+    ("apsw", "3.51"),
     ("click", "8.2"),
     ("jinja2", "3.1"),
     ("matplotlib", "3.9"),

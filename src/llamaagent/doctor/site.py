@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llamaagent.doctor.finding import Case
 
-_DEADLINE_S = 10.0
+_DEADLINE_S = 6.0
 
 
 def faults(case: Case) -> Iterator[Finding]:

@@ -102,9 +102,9 @@ class Renderer:
             0.012, 0.94, chart.title, fontsize=7.6, color=_INK, weight="bold", va="center"
         )
         self._header.append(title)
-        span = (
-            f"{format_day(chart.from_ts, self._zone)} {DASH} {format_day(chart.to_ts, self._zone, year=True)}"
-        )
+        first, last = format_day(chart.from_ts, self._zone), format_day(chart.to_ts, self._zone)
+        span = format_day(chart.to_ts, self._zone, year=True)
+        span = span if first == last else f"{first} {DASH} {span}"
         zone = zone_label(chart.from_ts, chart.to_ts, self._zone)
         self._header.append(
             self._figure.text(
@@ -171,7 +171,7 @@ def _draw_axes(axes: Any, chart: Chart, zone: dt.tzinfo) -> None:
     axes.set_xlim(chart.from_ts, chart.to_ts)
     axes.set_ylim(0, chart.top)
     hours = (chart.to_ts - chart.from_ts) / 3600
-    every_min = 180 if hours > 12 else 60 if hours > 3 else 10
+    every_min = 180 if hours > 12 else 60 if hours > 3 else 10 if hours > 0.5 else 1
     ticks = time_ticks(chart.from_ts, chart.to_ts, zone, every_min)
     axes.set_xticks([tick.ts for tick in ticks], [tick.label for tick in ticks])
     for label, tick in zip(axes.get_xticklabels(), ticks, strict=True):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 DAY_S = 86400
-_SPANS_S = (3600, 6 * 3600)  # shown instead of the day while there is no more than that
+_SPANS_S = (60, 300, 3600, 6 * 3600)  # shown instead of the day while there is no more than that
 _MOST_BUCKETS = 600
-_BUCKETS_S = (10, 60, 150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
+_BUCKETS_S = (1, 10, 60, 150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
 
 
 class SeriesSpec(NamedTuple):
@@ -77,8 +77,8 @@ Columns = dict[str, tuple[Point, ...]]  # column -> its buckets
 def choose_window(now: int, period_s: int | None, first_ts: int | None = None) -> Window:
     """Choose the day that ends with the bucket of `now`: at most 600 buckets, none below a period.
 
-    first_ts: the oldest sample. While all there is fits into an hour, or six, only that is drawn: nobody
-    learns anything from a day that is empty but for its last minutes.
+    first_ts: the oldest sample. While all there is fits into a minute, five, an hour or six hours, only that
+    is drawn: nobody learns anything from a day that is empty but for its last minutes.
     """
     age = DAY_S if first_ts is None else now - first_ts
     span = next((span for span in _SPANS_S if 0 <= age < 0.9 * span), DAY_S)

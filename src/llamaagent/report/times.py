@@ -14,7 +14,7 @@ from llamaagent.base.record import NamedTuple
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_STEP_S = 300  # every offset of a zone is a multiple of it
+_STEP_S = 60  # every offset of a zone is a multiple of it
 _LINK = "/etc/localtime"
 
 
