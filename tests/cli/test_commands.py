@@ -45,7 +45,7 @@ def test_quick_commands_are_among_all_commands() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("statsu",), "did you mean 'status'?"),
+        (("his-tory",), "did you mean 'history'?"),
         (("ps", "--jsn"), "--json"),
         (("ps", "--format", "yaml"), "'yaml' is not one of"),
         (("query", "-n", "x", "SELECT 1"), "'x' is not a valid integer"),
@@ -81,4 +81,5 @@ def test_closed_standard_streams_are_no_fault_of_ours(agent: Agent, words: tuple
 
 
 def test_a_settings_file_that_is_named_and_missing(agent: Agent, home: Path) -> None:
-    assert "nowhere.yaml" in agent("ps", "--config", home / "nowhere.yaml", code=None).stderr
+    for command in ("ps", "status", "settings", "doctor", "run"):
+        assert "no settings at" in agent(command, "--config", home / "nowhere.yaml", code=78).stderr

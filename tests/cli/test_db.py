@@ -89,7 +89,7 @@ def test_a_file_that_is_no_database_stays_as_it_is(agent: Agent, home: Path, com
 
 
 def test_wrong_settings_make_no_database(agent: Agent, site: Path, home: Path) -> None:
-    (site / "llamaagent.yaml").write_text("databse: elsewhere.db\n")
+    (site / "llamaagent.yaml").write_text("data-base: elsewhere.db\n")
 
     result = agent("db", "init", cwd=site, code=78)
     assert "did you mean 'database'?" in result.stderr

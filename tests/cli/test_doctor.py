@@ -163,7 +163,7 @@ def test_a_range_of_ports_that_is_used_up(agent: Agent, quiet: Path, home: Path)
         )
         (quiet / "profiles" / "auto.yaml").write_text(f"model: {home / 'm.gguf'}\n")
 
-        assert "1 profiles need a port" in about(found(agent, quiet), "ports")["what"]
+        assert "1 more port(s) of" in about(found(agent, quiet), "ports")["what"]
 
 
 def test_a_server_of_this_site_that_no_row_knows(agent: Agent, quiet: Path, home: Path) -> None:

@@ -83,18 +83,21 @@ def server(home: Path, *options: str) -> Iterator[int]:
 
 def test_a_running_server_is_taken_in_as_printed_without_its_secrets(agent: Agent, home: Path) -> None:
     folder = home / "new"
+    folder.mkdir()
+    (home / "my model.gguf").write_bytes(b"GGUF")
     with server(home, "-m", "my model.gguf", "--api-key", "canary", "-c", "4096", "--temp", "0.5") as pid:
         result = agent("init", folder)
 
     lines = result.stderr.splitlines()
     at = next(number for number, line in enumerate(lines) if f"# pid {pid} of " in line)
-    assert "left out: --api-key" in lines[at]
+    assert "not shown: the value of --api-key" in lines[at]
     assert "canary" not in result.stdout + result.stderr
     words = shlex.split(lines[at + 1])
     assert words[:5] == ["llamaagent", "new", "my-model", "--model", str(home / "my model.gguf")]
     agent(*words[1:], cwd=folder)
     text = (folder / "profiles" / "my-model.yaml").read_text()
     assert "  ctx-size: 4096\n  temp: 0.5\n" in text
+    assert "  api-key: {env: MY_MODEL_API_KEY}\n" in text
 
 
 def test_a_command_line_that_cannot_be_read_is_said_and_not_shown(agent: Agent, home: Path) -> None:

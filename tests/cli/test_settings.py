@@ -73,7 +73,7 @@ def test_a_prefix_shows_its_section_alone(agent: Agent, site: Path) -> None:
 
 
 def test_an_unknown_key_names_the_nearest(agent: Agent, site: Path) -> None:
-    assert "did you mean 'interval'?" in agent("settings", "intervall", cwd=site, code=2).stderr
+    assert "did you mean 'interval'?" in agent("settings", "intervl", cwd=site, code=2).stderr
 
 
 def test_credentials_are_not_shown(agent: Agent, site: Path) -> None:

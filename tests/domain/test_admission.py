@@ -52,7 +52,9 @@ NEEDS = some.builds(
 
 @MODEST
 @given(NEEDS, cards(), some.integers(0, 2_000))
-def test_no_card_is_ever_promised_more_than_it_has_room_for(need: Need, have: tuple[Card, ...], headroom: int) -> None:
+def test_no_card_is_ever_promised_more_than_it_has_room_for(
+    need: Need, have: tuple[Card, ...], headroom: int
+) -> None:
     found = place(need, have, headroom)
     if isinstance(found, Refusal):
         assert found.reason in {"gpu-memory", "gpu-missing"}

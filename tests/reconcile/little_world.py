@@ -18,17 +18,32 @@ NOW = 1_800_000_000
 
 def profile(name: str = "alpha", **keys: object) -> Profile:
     """A profile as loading would make it."""
-    made = Profile(name=name, source=f"/site/{name}.yaml", line=1, model=ModelRef(path="/m.gguf"), launch_hash="h1")
+    made = Profile(
+        name=name, source=f"/site/{name}.yaml", line=1, model=ModelRef(path="/m.gguf"), launch_hash="h1"
+    )
     return made._replace(**keys)  # type: ignore[arg-type]
 
 
 def row(name: str = "alpha", status: str = st.RUNNING, **keys: object) -> Instance:
     """A row of a launch with everything that its status implies."""
     values: dict[str, object] = dict.fromkeys(Instance._fields)
-    values |= {"id": 1, "profile": name, "kind": "process", "project": "default", "status": status, "since_ts": NOW - 60}
+    values |= {
+        "id": 1,
+        "profile": name,
+        "kind": "process",
+        "project": "default",
+        "status": status,
+        "since_ts": NOW - 60,
+    }
     values |= {"created_ts": NOW - 60, "failures": 0, "restarts": 0, "signals_sent": 0}
     if status != st.CREATED:
-        values |= {"launch_id": "aa", "launch_hash": "h1", "launched_ts": NOW - 60, "boot_id": "b", "host": "127.0.0.1"}
+        values |= {
+            "launch_id": "aa",
+            "launch_hash": "h1",
+            "launched_ts": NOW - 60,
+            "boot_id": "b",
+            "host": "127.0.0.1",
+        }
         values |= {"pid": 10, "start_ticks": 5, "wrapper_pid": 9, "wrapper_start_ticks": 4, "port": 8100}
     if status in {st.RUNNING, st.UNHEALTHY}:
         values["ready_ts"] = NOW - 50
@@ -106,7 +121,9 @@ class Host:
         if not real.lives:
             return dead()
         answers = real.answers
-        return alive(health=answers, http_status=200 if answers == seen.OK else None, requests_processing=real.busy)
+        return alive(
+            health=answers, http_status=200 if answers == seen.OK else None, requests_processing=real.busy
+        )
 
     def _apply(self, action: act.Action) -> None:
         if action.kind == act.GUARD:
@@ -114,10 +131,16 @@ class Host:
         subject, real = self.subjects[action.profile], self.real[action.profile]
         if action.kind == act.START:
             self.launches += 1
-            restarts = subject.row.restarts + 1 if subject.row is not None and subject.row.status == st.ERROR else 0
+            restarts = (
+                subject.row.restarts + 1 if subject.row is not None and subject.row.status == st.ERROR else 0
+            )
             assert subject.profile is not None
             made = row(action.profile, st.LOADING, launched_ts=self.now, restarts=restarts)
-            self._put(subject, made._replace(launch_hash=subject.profile.launch_hash), real._replace(lives=True, busy=0))
+            self._put(
+                subject,
+                made._replace(launch_hash=subject.profile.launch_hash),
+                real._replace(lives=True, busy=0),
+            )
             if subject.override is not None and subject.override.done_ts is None:
                 said = subject.override._replace(done_ts=self.now)
                 self.subjects[action.profile] = self.subjects[action.profile]._replace(override=said)
@@ -142,7 +165,12 @@ class Host:
             return old._replace(next_signal_ts=due, signals_sent=old.signals_sent + 1)
         if action.kind == act.END:
             return old._replace(status=action.status, reason=action.reason, retry_ts=due, ended_ts=self.now)
-        status = {act.READY: st.RUNNING, act.UNHEALTHY: st.UNHEALTHY, act.RECOVERED: st.RUNNING, act.CANCEL: st.STOPPED}
+        status = {
+            act.READY: st.RUNNING,
+            act.UNHEALTHY: st.UNHEALTHY,
+            act.RECOVERED: st.RUNNING,
+            act.CANCEL: st.STOPPED,
+        }
         failures = old.failures + 1 if action.kind in {act.FAILING, act.UNHEALTHY} else 0
         return old._replace(status=status.get(action.kind, old.status), failures=failures)
 

@@ -34,7 +34,9 @@ def test_a_live_row_that_nobody_looked_at_is_not_judged(status: str) -> None:
     ("running", "stop", False, "override"), ("running", "detach", False, "override"),
     ("running", "start", True, "override"),
 ])  # fmt: skip
-def test_an_operators_word_goes_before_the_files(state: str, said: str | None, wanted: bool, reason: str) -> None:
+def test_an_operators_word_goes_before_the_files(
+    state: str, said: str | None, wanted: bool, reason: str
+) -> None:
     word = override(said) if said else None
     found = kinds(subject(profile=profile(state=state), row=None, sight=None, override=word))
     assert found == ([(act.START, reason)] if wanted else [])
@@ -106,7 +108,9 @@ def test_a_server_that_ended_by_itself_waits_for_its_back_off() -> None:
 
 def test_a_back_off_longer_than_the_longest_is_still_waited_for() -> None:
     declared = profile(restart=Restart(backoff_s=900, max_backoff_s=300))
-    waiting = subject(profile=declared, row=row(status=st.ERROR, reason="crash", retry_ts=NOW + 900), sight=None)
+    waiting = subject(
+        profile=declared, row=row(status=st.ERROR, reason="crash", retry_ts=NOW + 900), sight=None
+    )
     assert kinds(waiting) == []
 
 
@@ -220,7 +224,8 @@ def test_children_of_a_dead_server_are_stopped_before_the_end_is_told() -> None:
 def _several(retired: int, kept: int, *, approved: bool = False) -> list[tuple[str, str]]:
     names = [f"r{n}" for n in range(retired)] + [f"k{n}" for n in range(kept)]
     subjects = tuple(
-        Subject(name, None if name.startswith("r") else profile(name), row=row(name), sight=alive()) for name in names
+        Subject(name, None if name.startswith("r") else profile(name), row=row(name), sight=alive())
+        for name in names
     )
     return [(action.kind, action.profile) for action in decide(World(NOW, subjects, approved)).actions]
 
@@ -228,7 +233,9 @@ def _several(retired: int, kept: int, *, approved: bool = False) -> list[tuple[s
 @pytest.mark.parametrize(("retired", "kept", "guarded"), [
     (2, 0, False), (3, 3, False), (3, 2, True), (3, 0, True), (4, 4, False), (5, 4, True),
 ])  # fmt: skip
-def test_the_guard_stops_a_retirement_of_three_or_more_and_more_than_half(retired: int, kept: int, guarded: bool) -> None:
+def test_the_guard_stops_a_retirement_of_three_or_more_and_more_than_half(
+    retired: int, kept: int, guarded: bool
+) -> None:
     expected = act.GUARD if guarded else act.STOP
     assert _several(retired, kept) == [(expected, f"r{n}") for n in range(retired)]
     assert _several(retired, kept, approved=True) == [(act.STOP, f"r{n}") for n in range(retired)]

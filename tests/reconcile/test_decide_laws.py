@@ -123,7 +123,9 @@ def test_in_the_end_what_is_wanted_runs_and_what_is_not_does_not(host: Host) -> 
         if not wish(subject.profile, subject.override, NOW).wanted:
             assert status is None or status in st.OVER or status == st.STOPPING
         elif status == st.ERROR:
-            waits = subject.row is not None and subject.row.retry_ts is not None and subject.row.retry_ts > NOW
+            waits = (
+                subject.row is not None and subject.row.retry_ts is not None and subject.row.retry_ts > NOW
+            )
             assert waits or subject.profile.restart.policy != "always"
         else:
             assert status in {st.RUNNING, st.STOPPING}

@@ -81,7 +81,9 @@ def test_a_removed_file_retires_its_profile(folder: Folder) -> None:
     assert (sorted(found.profiles), found.gone, found.kept) == (["beta"], {"alpha": "retired"}, {})
 
 
-@pytest.mark.parametrize("text", ["model: [unclosed\n", "", "nonsense: 1\n", "model: m.gguf\nname: Not Allowed\n", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["model: [unclosed\n", "", "nonsense: 1\n", "model: m.gguf\nname: Not Allowed\n", "\x00"]
+)
 def test_a_broken_or_empty_file_keeps_what_it_declared_last(folder: Folder, text: str) -> None:
     before = folder.declare().profiles["alpha"]
     folder.write("alpha", text)
@@ -90,7 +92,11 @@ def test_a_broken_or_empty_file_keeps_what_it_declared_last(folder: Folder, text
     assert found.gone == {}
     assert "alpha.yaml" in found.kept["alpha"]
     kept = found.profiles["alpha"]
-    assert (kept.launch_hash, kept.profile_hash, kept.argv) == (before.launch_hash, before.profile_hash, before.argv)
+    assert (kept.launch_hash, kept.profile_hash, kept.argv) == (
+        before.launch_hash,
+        before.profile_hash,
+        before.argv,
+    )
     assert kept == before
 
 

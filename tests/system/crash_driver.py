@@ -32,7 +32,9 @@ def main() -> None:
         ctx = context(opened, db)._replace(checkpoint=checkpoint)
         card = os.environ.get("DRIVER_CARD")
         if card:
-            sample = GpuSample(card, 0, "Test Card", memory_total_mib=8192, memory_used_mib=0, memory_free_mib=8192)
+            sample = GpuSample(
+                card, 0, "Test Card", memory_total_mib=8192, memory_used_mib=0, memory_free_mib=8192
+            )
             ctx = ctx._replace(read_gpus=lambda: GpuReading(available=True, cards=(sample,)))
         with Lock(opened.database, "pass").take(opened.clock):
             run_pass(ctx)

@@ -1,5 +1,6 @@
-"""A whole site in a scratch folder: settings, profiles, places of its own, ports of its own, and the program
-as a child process. Whatever a test leaves alive of its site is killed by pid when the test is over.
+"""A whole site in a scratch folder: settings, profiles, places and ports of its own, the program as a child.
+
+Whatever a test leaves alive of its site is killed by pid when the test is over.
 """
 
 from __future__ import annotations
@@ -145,7 +146,9 @@ class Site:
         assert "Traceback" not in done.err, done.err
         return done
 
-    def settle(self, status: str = "running", *names: str, deadline_s: float = 20.0) -> dict[str, dict[str, object]]:
+    def settle(
+        self, status: str = "running", *names: str, deadline_s: float = 20.0
+    ) -> dict[str, dict[str, object]]:
         """Pass until every newest row (of these profiles) has this status; gives them by profile."""
         until = time.monotonic() + deadline_s
         while True:
@@ -186,7 +189,9 @@ class Site:
 
     def newest(self) -> dict[str, dict[str, object]]:
         """The newest row of `instances` of each profile."""
-        found = self.rows("SELECT * FROM instances WHERE id IN (SELECT max(id) FROM instances GROUP BY profile)")
+        found = self.rows(
+            "SELECT * FROM instances WHERE id IN (SELECT max(id) FROM instances GROUP BY profile)"
+        )
         return {str(row["profile"]): row for row in found}
 
     def decisions(self, profile: str) -> list[tuple[str, str]]:
@@ -205,9 +210,8 @@ class Site:
 
     def logs(self) -> str:
         """Every server's output, for messages."""
-        texts = []
-        for path in sorted((self.root / "xdg" / "state").rglob("*.log")):
-            texts.append(f"== {path.name}\n{path.read_text('utf-8', 'replace')[-1500:]}")
+        paths = sorted((self.root / "xdg" / "state").rglob("*.log"))
+        texts = [f"== {path.name}\n{path.read_text('utf-8', 'replace')[-1500:]}" for path in paths]
         return "\n".join(texts)
 
     # -- what lives -------------------------------------------------------------------------------------
@@ -239,7 +243,9 @@ class Site:
             eventually(lambda: not find_launched(self.id), "everything of the site gone")
 
 
-def ask(port: object, path: str, body: object = None, *, key: str | None = None, timeout_s: float = 20.0) -> tuple[int, str]:
+def ask(
+    port: object, path: str, body: object = None, *, key: str | None = None, timeout_s: float = 20.0
+) -> tuple[int, str]:
     """One question to a server: GET, or POST of JSON when there is a body."""
     link = http.client.HTTPConnection("127.0.0.1", int(str(port)), timeout=timeout_s)
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})

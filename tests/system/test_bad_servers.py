@@ -23,7 +23,9 @@ def fake(site: Site, mode: str, **keys: object) -> None:
 def ended(site: Site) -> dict[str, object]:
     """Pass until the first launch has ended; gives its row."""
     first = "SELECT * FROM instances WHERE id = (SELECT min(id) FROM instances)"
-    eventually(lambda: site.once("-q") and site.one(first)["ended_ts"] is not None, "the first launch has ended")
+    eventually(
+        lambda: site.once("-q") and site.one(first)["ended_ts"] is not None, "the first launch has ended"
+    )
     return site.one(first)
 
 
@@ -51,7 +53,10 @@ def test_a_corrupt_model_is_told_apart_from_a_crash(site: Site, tmp_path: Path) 
         data = whole.read()
     broken.write_bytes(data[: len(data) // 2])
     site.edit("UPDATE instances SET retry_ts = NULL")
-    eventually(lambda: site.once("-q") and site.count("instances") > 1 and site.newest()["alpha"]["ended_ts"], "again")
+    eventually(
+        lambda: site.once("-q") and site.count("instances") > 1 and site.newest()["alpha"]["ended_ts"],
+        "again",
+    )
     assert site.newest()["alpha"]["reason"] == "bad-model"
     assert site.newest()["alpha"]["restarts"] == 1
 
@@ -65,7 +70,12 @@ def test_a_missing_model_holds_and_clears_by_itself(site: Site, tmp_path: Path) 
     assert str(late) in said.err
     assert site.once().err == ""
     row = site.newest()["alpha"]
-    assert (row["status"], row["reason"], row["pid"], row["launch_id"]) == ("created", "missing-model", None, None)
+    assert (row["status"], row["reason"], row["pid"], row["launch_id"]) == (
+        "created",
+        "missing-model",
+        None,
+        None,
+    )
     assert site.run("status").rc == 1
     shown = site.run("ps").out
     assert "held" in shown
@@ -94,7 +104,9 @@ def test_one_that_exits_at_once_is_started_again_after_the_back_off(fake_site: S
 @pytest.mark.parametrize(("policy", "code", "again"), [
     ("never", 1, False), ("never", 0, False), ("on-failure", 0, False), ("on-failure", 1, True), ("always", 0, True),
 ])  # fmt: skip
-def test_the_restart_policy_decides_what_follows_an_end(fake_site: Site, policy: str, code: int, again: bool) -> None:
+def test_the_restart_policy_decides_what_follows_an_end(
+    fake_site: Site, policy: str, code: int, again: bool
+) -> None:
     fake(fake_site, f"exit-at-once:{code}", restart={"policy": policy, "backoff": "0s"})
     if code == 0:  # the fake takes a bare 0 for "no number"
         fake(fake_site, "slow-term:0", restart={"policy": policy, "backoff": "0s"})
@@ -135,7 +147,9 @@ def test_one_that_hangs_becomes_unhealthy_and_is_replaced(fake_site: Site, tmp_p
     fake(fake_site, f"unhealthy-file:{flag}", health={"failures": 2, "timeout": "1s"})
     row = fake_site.settle()["alpha"]
     flag.touch()
-    eventually(lambda: fake_site.once("-q") and fake_site.newest()["alpha"]["status"] == "unhealthy", "unhealthy")
+    eventually(
+        lambda: fake_site.once("-q") and fake_site.newest()["alpha"]["status"] == "unhealthy", "unhealthy"
+    )
     assert fake_site.live() == {"alpha": [row["pid"]]}
     flag.unlink()
     assert fake_site.settle()["alpha"]["pid"] == row["pid"]
@@ -155,7 +169,9 @@ def test_one_that_ignores_sigterm_is_killed_in_the_end(fake_site: Site) -> None:
     assert fake_site.live() == {}
     row = fake_site.one("SELECT * FROM instances WHERE id = ?", row["id"])
     assert (row["status"], row["reason"], row["exit_signal"]) == ("stopped", "override", 9)
-    details = fake_site.rows("SELECT action, detail FROM decisions WHERE action IN ('stop', 'signal', 'end') ORDER BY id")
+    details = fake_site.rows(
+        "SELECT action, detail FROM decisions WHERE action IN ('stop', 'signal', 'end') ORDER BY id"
+    )
     assert [(d["action"], d["detail"]) for d in details if d["action"] == "signal"] == [
         ("signal", "SIGTERM again"),
         ("signal", "SIGKILL"),
@@ -170,7 +186,9 @@ def test_a_stop_that_takes_long_goes_on_over_several_passes(fake_site: Site) -> 
     fake_site.once("-q")
     assert time.monotonic() - began < 9
     assert fake_site.newest()["alpha"]["status"] == "stopping"
-    eventually(lambda: fake_site.once("-q") and fake_site.newest()["alpha"]["status"] == "stopped", "stopped", 30)
+    eventually(
+        lambda: fake_site.once("-q") and fake_site.newest()["alpha"]["status"] == "stopped", "stopped", 30
+    )
 
 
 def test_everything_that_a_server_started_is_stopped_with_it(fake_site: Site) -> None:

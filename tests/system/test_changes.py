@@ -23,7 +23,9 @@ def test_a_changed_launch_hash_restarts_and_a_changed_label_does_not(site: Site)
     same = site.newest()["alpha"]
     assert (same["id"], same["pid"], same["launch_hash"]) == (first["id"], first["pid"], first["launch_hash"])
     assert len(site.decisions("alpha")) == 2
-    revisions = site.rows("SELECT DISTINCT profile_hash, launch_hash FROM profile_revisions WHERE profile = 'alpha'")
+    revisions = site.rows(
+        "SELECT DISTINCT profile_hash, launch_hash FROM profile_revisions WHERE profile = 'alpha'"
+    )
     assert (len(revisions), len({row["launch_hash"] for row in revisions})) == (2, 1)
     site.profile("alpha", labels={"owner": "bob"}, args={"threads": 1, "ctx-size": 256})
     second = site.settle()["alpha"]
@@ -123,7 +125,9 @@ def test_in_a_work_tree_a_file_must_be_gone_from_the_commit_too(site: Site) -> N
     def git(*words: str) -> None:
         env = site.env | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
         named = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *named, *words], cwd=site.root / "profiles", env=env, check=True, capture_output=True)
+        subprocess.run(
+            ["git", *named, *words], cwd=site.root / "profiles", env=env, check=True, capture_output=True
+        )
 
     path = site.profile("alpha")
     site.profile("beta")

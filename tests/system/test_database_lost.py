@@ -67,7 +67,16 @@ def test_deleted_database_the_rows_are_written_again(site: Site) -> None:
     new = site.settle()
     assert site.live() == pids
     assert {name: [row["pid"]] for name, row in new.items()} == pids
-    for column in ("launch_id", "launch_hash", "port", "host", "log_path", "wrapper_pid", "start_ticks", "argv"):
+    for column in (
+        "launch_id",
+        "launch_hash",
+        "port",
+        "host",
+        "log_path",
+        "wrapper_pid",
+        "start_ticks",
+        "argv",
+    ):
         assert {n: r[column] for n, r in new.items()} == {n: r[column] for n, r in old.items()}, column
     assert site.decisions("alpha") == [("adopt", "adopted"), ("ready", "healthy")]
     assert site.count("instances") == 2

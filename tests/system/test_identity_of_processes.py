@@ -35,7 +35,8 @@ def hand_over(site: Site, row: dict[str, object], pid: int, **wrong: object) -> 
     assert found is not None
     given = {"boot_id": found.boot_id, "ticks": found.start_ticks} | wrong
     site.edit(
-        "UPDATE instances SET boot_id = ?, pid = ?, start_ticks = ?, wrapper_pid = ?, wrapper_start_ticks = ? WHERE id = ?",
+        "UPDATE instances SET boot_id = ?, pid = ?, start_ticks = ?, wrapper_pid = ?, wrapper_start_ticks = ?"
+        " WHERE id = ?",
         given["boot_id"], pid, given["ticks"], pid, given["ticks"], row["id"],
     )  # fmt: skip
 
@@ -63,7 +64,9 @@ def test_a_live_pid_with_another_start_tick_is_never_signalled(
     elif how == "change":
         site.profile("alpha", args={"threads": 1, "ctx-size": 256})
     else:
-        site.edit("UPDATE instances SET status = 'stopping', stop_reason = 'health', next_signal_ts = 1, signals_sent = 2")
+        site.edit(
+            "UPDATE instances SET status = 'stopping', stop_reason = 'health', next_signal_ts = 1, signals_sent = 2"
+        )
     site.once()
     site.once()
     assert untouched(victim)
@@ -115,7 +118,12 @@ def test_a_server_that_was_killed_is_told_with_its_signal_and_comes_back(site: S
     eventually(lambda: os.path.exists(str(row["exit_path"])), "the exit record")
     said = site.once()
     ended = site.newest()["alpha"]
-    assert (ended["id"], ended["status"], ended["reason"], ended["exit_signal"]) == (row["id"], "error", "crash", 9)
+    assert (ended["id"], ended["status"], ended["reason"], ended["exit_signal"]) == (
+        row["id"],
+        "error",
+        "crash",
+        9,
+    )
     assert "alpha" in said.err
     assert ended["retry_ts"] is not None
     assert not os.path.exists(str(row["exit_path"]))

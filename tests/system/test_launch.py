@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import Site, ask, complete, eventually, kill
+from scratch_site import Site, ask, complete, kill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,12 +115,20 @@ umask 022; ulimit -c 0; trap '' HUP; exec 7</etc/passwd
 
 
 def test_a_bare_and_a_noisy_shell_launch_the_same(site: Site) -> None:
-    """cron has next to no environment, a login shell has plenty: argv and environment come out equal."""
+    """Cron has next to no environment, a login shell has plenty: argv and environment come out equal."""
     site.profile("alpha")
     kept = {name: value for name, value in site.env.items() if name.startswith(("XDG_", "PYTHON"))}
     program = [sys.executable, "-P", "-m", "llamaagent"]
     options = ["--config", str(site.root / "llamaagent.yaml")]
-    bare = ["env", "-i", *(f"{name}={value}" for name, value in kept.items()), *program, "run", "--once", *options]
+    bare = [
+        "env",
+        "-i",
+        *(f"{name}={value}" for name, value in kept.items()),
+        *program,
+        "run",
+        "--once",
+        *options,
+    ]
     seen = []
     noisy = ["bash", "-l", "-c", f'{NOISE}\nexec "$@"', "bash", *program, "run", "--once", *options]
     for argv, folder in ((bare, "/"), (noisy, str(site.root / "profiles"))):
@@ -132,13 +140,11 @@ def test_a_bare_and_a_noisy_shell_launch_the_same(site: Site) -> None:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
         state = [status[name].strip() for name in ("Umask", "SigBlk", "SigIgn")]
         files = sorted(os.listdir(f"/proc/{row['pid']}/fd"), key=int)[:3]
-        seen.append((words_of(row["pid"], "cmdline"), environ, state, files, os.readlink(f"/proc/{row['pid']}/cwd")))
+        seen.append(
+            (words_of(row["pid"], "cmdline"), environ, state, files, os.readlink(f"/proc/{row['pid']}/cwd"))
+        )
         kill(int(str(row["pid"])))
-        eventually(lambda: not site.live(), "gone")
-        site.edit("UPDATE instances SET retry_ts = 0")
-        site.once("--quiet")  # notes the end; what it starts is of no interest here
-        site.stop_all()
-        site.once("--quiet")
+        site.settle("error")
         site.edit("UPDATE instances SET retry_ts = NULL")
     assert seen[0] == seen[1]
 

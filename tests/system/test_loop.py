@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ pytestmark = pytest.mark.binary
 
 
 def running(site: Site, *names: str) -> bool:
-    import os
-
     if not os.path.exists(site.database):
         return False
     try:
@@ -63,7 +62,7 @@ def test_stop_instances_stops_them_without_an_operators_wish(site: Site) -> None
 
 def test_signals_make_it_pass_at_once(site: Site) -> None:
     loop = begin(site, interval="300s")
-    eventually(lambda: site.live(), "launched")
+    eventually(site.live, "launched")
 
     def poke(number: int, question: object) -> None:
         def asked() -> bool:

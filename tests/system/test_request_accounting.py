@@ -15,7 +15,31 @@ if TYPE_CHECKING:
     from scratch_site import Site
 
 pytestmark = pytest.mark.binary
-WORDS = "the of and to in is you that it he was for on are as with his they at be this have from".split()
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "you",
+    "that",
+    "it",
+    "he",
+    "was",
+    "for",
+    "on",
+    "are",
+    "as",
+    "with",
+    "his",
+    "they",
+    "at",
+    "be",
+    "this",
+    "have",
+    "from",
+]
 SELECT = """
 SELECT prompt_tokens, generated_tokens, cached_tokens, printf('%.2f', prompt_time_ms) AS prompt_ms,
        printf('%.2f', generation_time_ms) AS predicted_ms, total_tokens, cache_hit, finish_reason, instance_id,
@@ -79,12 +103,18 @@ def test_two_hundred_requests_while_passes_run_and_one_is_killed(site: Site) -> 
     assert len(answers) == 200
     for name in ("alpha", "beta"):
         expected = sorted(found for profile, found in answers if profile == name)
-        eventually(lambda n=name, e=expected: site.once("-q") and len(stored(site, n)) >= len(e), f"{name} stored")
+        eventually(
+            lambda n=name, e=expected: site.once("-q") and len(stored(site, n)) >= len(e), f"{name} stored"
+        )
         site.once("-q")
         assert stored(site, name) == expected
-        assert any(found[2] > 0 for found in expected), "no prompt came from the cache, so that was not tested"
+        assert any(found[2] > 0 for found in expected), (
+            "no prompt came from the cache, so that was not tested"
+        )
     assert site.count("generations") == 200
-    totals = site.rows("SELECT total_tokens, prompt_tokens + cached_tokens + generated_tokens AS sum FROM generations")
+    totals = site.rows(
+        "SELECT total_tokens, prompt_tokens + cached_tokens + generated_tokens AS sum FROM generations"
+    )
     assert all(row["total_tokens"] == row["sum"] for row in totals)
     counted = site.one("SELECT sum(requests) AS n FROM system_samples")
     assert counted["n"] == 200

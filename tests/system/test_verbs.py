@@ -192,3 +192,20 @@ def test_a_start_brings_back_one_whose_policy_is_never(fake_site: Site) -> None:
     time.sleep(1.1)
     assert fake_site.run("start", "alpha").rc == 0
     assert fake_site.newest()["alpha"]["status"] == "running"
+
+
+def test_a_held_one_can_be_let_go(fake_site: Site) -> None:
+    path = fake_site.profile("alpha", model=str(fake_site.root / "absent.gguf"))
+    fake_site.profile("beta")
+    fake_site.once()
+    assert fake_site.newest()["alpha"]["status"] == "created"
+    assert fake_site.run("stop", "alpha").rc == 0
+    row = fake_site.newest()["alpha"]
+    assert (row["status"], row["reason"], row["launch_id"]) == ("stopped", "override", None)
+    assert fake_site.run("reset", "alpha", "--no-wait").rc == 0
+    fake_site.once()
+    assert fake_site.newest()["alpha"]["status"] == "created"
+    path.unlink()
+    fake_site.once()
+    row = fake_site.newest()["alpha"]
+    assert (row["status"], row["reason"]) == ("stopped", "retired")

@@ -24,7 +24,7 @@ _PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")  # only the first part is named 
 
 
 class Running(NamedTuple):
-    """A llama-server of anybody. words: its options without model and secrets; secrets: what was left out."""
+    """A llama-server of anybody. words: its options without the model, secrets as `***`; secrets: which these are."""
 
     pid: int
     user: str | None

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 
-from llamaagent.cli.output import chosen_format, clean, emit
-from llamaagent.cli.site import context, database, load
+from llamaagent.cli.output import chosen_format, clean, emit, say
+from llamaagent.cli.site import context, database, load, reading
 from llamaagent.store.read import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.store.types import Connection
 
 _BAR = 20
 _SHOWN = ("idx", "name", "use", "utilization_percent", "reserved_mib", "temp", "power", "status")
@@ -19,15 +24,15 @@ _SHOWN = ("idx", "name", "use", "utilization_percent", "reserved_mib", "temp", "
 def run(values: Values) -> int:
     """Read the cards now, and print them with holders and reservations."""
     opened = load(values)
-    with database(opened, write=True) as db:
+    with _database(opened) as db:
         ctx = context(opened, db)
-        reading = ctx.read_gpus()
-        if reading.available:
+        found = ctx.read_gpus()
+        if (found.cards or (found.available and not found.error)) and not db.readonly("main"):
             from llamaagent.launch.identity import boot_id
             from llamaagent.reconcile.record import holders_of
 
             with db:
-                ctx.samples.add_gpus(reading.cards, holders_of(ctx, reading), boot_id(), opened.clock.now())
+                ctx.samples.add_gpus(found.cards, holders_of(ctx, found), boot_id(), opened.clock.now())
         table = select(db, "list_gpus")
     for row in table.rows:
         row["holders"] = json.loads(str(row["holders"] or "[]"))
@@ -35,7 +40,9 @@ def run(values: Values) -> int:
     if chosen_format(values) != "table":
         emit(values, table.rows, table.columns)
         return 0
-    empty = f"the cards cannot be read: {reading.error}" if reading.error else "no GPU on this host"
+    if found.error:
+        say(f"the cards cannot be read now: {found.error}")
+    empty = None if found.error else "no GPU on this host"
     rows = [
         {**row, "use": _bar(row), "power": _power(row), "temp": row["temperature_celsius"]}
         for row in table.rows
@@ -48,6 +55,13 @@ def run(values: Values) -> int:
                 f"  gpu {row['idx']}: pid {holder['pid']} holds {holder['memory_mib'] or '?'} MiB ({clean(str(who))})"
             )
     return 0
+
+
+def _database(opened: Opened) -> AbstractContextManager[Connection]:
+    """For writing what was just read, where there is a database and it may be written."""
+    if os.access(opened.database, os.W_OK):
+        return database(opened, write=True, create=False)
+    return reading(opened)
 
 
 def _bar(row: dict[str, object]) -> str:

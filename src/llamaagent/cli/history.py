@@ -6,11 +6,12 @@ import json
 
 from llamaagent.cli.output import chosen_format, clean, emit
 from llamaagent.cli.rows import moment
-from llamaagent.cli.site import load, matching, reading
+from llamaagent.cli.site import known_names, load, matching, reading
 from llamaagent.store.read import Table, select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.store.types import Connection
 
@@ -33,19 +34,21 @@ def since(values: Values, now: int, name: str = "since") -> int:
         raise UsageError(f"--{name}: {error}") from error
 
 
-def _limited(values: Values, table: Table, default: int) -> Table:
-    """Only the names asked for, and at most so many rows."""
+def _limited(values: Values, opened: Opened, db: Connection, table: Table, default: int) -> Table:
+    """Only the names asked for, and at most so many rows. A profile of which there is nothing to tell is no error."""
     rows = table.rows
     if values.many("name"):
-        wanted = matching(values.many("name"), {str(row["profile"]) for row in rows})
+        known = known_names(opened, db) | {str(row["profile"]) for row in rows}
+        wanted = matching(values.many("name"), known)
         rows = tuple(row for row in rows if row["profile"] in wanted)
-    return Table(table.columns, rows[: values.number("limit") or default])
+    limit = values.number("limit")
+    return Table(table.columns, rows[: default if limit is None else limit])
 
 
-def history_rows(values: Values, db: Connection, now: int) -> Table:
+def history_rows(values: Values, opened: Opened, db: Connection) -> Table:
     """Every launch, with times for people beside the numbers."""
-    table = select(db, "list_history", {"since": since(values, now), "limit": -1})
-    table = _limited(values, table, 100_000)
+    table = select(db, "list_history", {"since": since(values, opened.clock.now()), "limit": -1})
+    table = _limited(values, opened, db, table, 100_000)
     for row in table.rows:
         row["launched"], row["ended"] = moment(row["launched_ts"]), moment(row["ended_ts"])
         code, signal = row["exit_code"], row["exit_signal"]
@@ -60,7 +63,7 @@ def history(values: Values) -> int:
     """Every launch."""
     opened = load(values)
     with reading(opened) as db:
-        table = history_rows(values, db, opened.clock.now())
+        table = history_rows(values, opened, db)
     emit(values, table.rows, table.columns, shown=_HISTORY, empty="nothing was launched")
     return 0
 
@@ -70,7 +73,7 @@ def why(values: Values) -> int:
     opened = load(values)
     with reading(opened) as db:
         table = select(db, "list_decisions", {"since": since(values, opened.clock.now()), "limit": -1})
-    table = _limited(values, table, 50)
+        table = _limited(values, opened, db, table, 50)
     for row in table.rows:
         row["arithmetic"] = json.loads(str(row["arithmetic"])) if row["arithmetic"] else {}
     if chosen_format(values) != "table":
@@ -103,7 +106,8 @@ def events(values: Values) -> int:
     }
     with reading(opened) as db:
         level = _LEVELS[values.text("level") or "debug"]
-        table = select(db, "list_events", {**given, "level": level, "limit": values.number("limit") or 100})
+        limit = values.number("limit")
+        table = select(db, "list_events", {**given, "level": level, "limit": 100 if limit is None else limit})
     for row in table.rows:
         row["time"] = moment(row["ts"])
     emit(values, table.rows, table.columns, shown=("time", "level", "source", "message"), empty="no events")

@@ -92,18 +92,19 @@ def _suggest(folder: str) -> None:
     taken: set[str] = set()
     if folder != os.getcwd():
         say(f"\n  cd {shlex.quote(folder)}")
-    models = find_models(folder, os.environ, SystemClock())
+    running = find_running()
+    if running:
+        say("\nllama-servers that run now; stop each before the profile made of it is started:")
+        for one in running:
+            _suggest_running(one, taken)
+    served = {one.model for one in running}
+    models = [path for path in find_models(folder, os.environ, SystemClock()) if path not in served]
     if models:
         say(f"\n{len(models)} GGUF file{'s' if len(models) > 1 else ''} found; a server for one:")
         for path in models[:_SHOWN]:
             say(clean(f"  llamaagent new {profile_name(path, taken)} --model {shlex.quote(path)}"))
         if len(models) > _SHOWN:
             say(f"  ... and {len(models) - _SHOWN} more")
-    running = find_running()
-    if running:
-        say("\nllama-servers that run now; stop each before the profile made of it is started:")
-        for one in running:
-            _suggest_running(one, taken)
     say("\nnext:")
     if not _in_git(folder):
         say("  git init             # profiles live well in git: each launch records its commit")
@@ -120,7 +121,7 @@ def _suggest_running(one: Running, taken: set[str]) -> None:
     name = profile_name(one.model or f"server-{one.pid}", taken)
     model = f" --model {shlex.quote(one.model)}" if one.model else ""
     words = f" -- {shlex.join(one.words)}" if one.words else ""
-    left = f"; left out: {', '.join(one.secrets)} (see `secrets:` in the profile)" if one.secrets else ""
+    left = f"; not shown: the value of {', '.join(one.secrets)}" if one.secrets else ""
     say(clean(f"  # pid {one.pid}{owner}{left}"))
     say(clean(f"  llamaagent new {name}{model}{words}"))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from llamaagent.base.errors import BadInputError
+from llamaagent.base.errors import LlamaAgentError, UsageError
 from llamaagent.cli.output import say
-from llamaagent.cli.site import load, matching, reading
+from llamaagent.cli.site import known_names, load, one_name, reading
 from llamaagent.store.instances import InstanceStore
 
 TYPE_CHECKING = False
@@ -25,8 +25,11 @@ def run(values: Values) -> int:
     """The last lines; with -f go on, into the log of the next launch too."""
     opened = load(values)
     row = _launch(values, opened)
-    if row is None or row.log_path is None or not os.path.exists(row.log_path):
-        raise BadInputError(f"{values.text('name')} has no log", hint="llamaagent history")
+    if row is None:
+        earlier = "only once" if values.flag("previous") else "not"
+        raise LlamaAgentError(f"{values.text('name')} was launched {earlier} yet", hint="llamaagent history")
+    if row.log_path is None or not os.path.exists(row.log_path):
+        raise LlamaAgentError(f"the log of launch {row.id} is gone: {row.log_path}")
     at = _last_lines(row.log_path, values.number("lines") if values.number("lines") is not None else 50)
     if values.flag("follow"):
         _follow(values, opened, row, at)
@@ -37,11 +40,13 @@ def _launch(values: Values, opened: Opened) -> Instance | None:
     with reading(opened) as db:
         store = InstanceStore(db)
         number = values.number("instance")
-        names = {row.profile for row in store.newest()} | {p.name for p in opened.site.profiles}
-        name = next(iter(sorted(matching((values.text("name") or "",), names))))
+        name = one_name(values.text("name") or "", known_names(opened, db))
         launches = [row for row in store.of_profile(name, 1000) if row.log_path is not None]
     if number is not None:
-        return next((row for row in launches if row.id == number), None)
+        found = next((row for row in launches if row.id == number), None)
+        if found is None:
+            raise UsageError(f"{name} has no launch {number}", hint=f"llamaagent history {name}")
+        return found
     skip = 1 if values.flag("previous") else 0
     return launches[skip] if len(launches) > skip else None
 

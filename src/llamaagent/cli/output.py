@@ -80,6 +80,8 @@ def cell(value: object) -> str:
         return f"{value:.1f}"
     if isinstance(value, (list, tuple)):
         return ",".join(cell(item) for item in value) or "-"
+    if isinstance(value, dict):
+        return ",".join(f"{clean(str(key))}={cell(item)}" for key, item in value.items()) or "-"
     return clean(str(value))
 
 
@@ -117,11 +119,17 @@ def _separated(rows: Iterable[Row], columns: Sequence[str], delimiter: str) -> N
 
 
 def _csv_cell(value: object) -> object:
-    """A text that a spreadsheet would take for a formula gets a quote in front."""
+    """A text that a spreadsheet would take for a formula gets a quote in front; what has parts is JSON."""
     if value is None:
         return ""
-    if isinstance(value, (list, tuple)):
-        return ",".join(str(item) for item in value)
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"}:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        value = ",".join(value)
+    elif isinstance(value, (list, tuple, dict)):
+        import json
+
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
         return "'" + value
     return value

@@ -5,12 +5,20 @@ from __future__ import annotations
 from llamaagent.base.errors import WORK_TO_DO
 from llamaagent.cli.output import emit, say
 from llamaagent.cli.run import refuse_broken_settings
-from llamaagent.cli.site import context, load, matching, reading
+from llamaagent.cli.site import context, known_names, load, matching, reading
+from llamaagent.domain import instance as st
+from llamaagent.domain import plan as act
 from llamaagent.reconcile.passes import preview
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
+    from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.admission import Placement
+    from llamaagent.domain.instance import Instance
+    from llamaagent.domain.plan import Action, Plan
+    from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.declared import Declared
 
 _COLUMNS = ("action", "profile", "reason", "detail", "instance_id", "signal", "arithmetic")
 
@@ -23,10 +31,9 @@ def run(values: Values) -> int:
         ctx = context(opened, db)
         names = values.many("name")
         if names:
-            known = {p.name for p in opened.site.profiles} | {row.profile for row in ctx.instances.newest()}
-            ctx = ctx._replace(only=matching(names, known))
-        plan, _, _, declared = preview(ctx)
-    actions = plan.journalled()
+            ctx = ctx._replace(only=matching(names, known_names(opened, db)))
+        plan, instances, _, declared = preview(ctx)
+        actions = _foreseen(ctx, plan, instances, declared)
     rows = [
         {
             "action": action.kind,
@@ -44,4 +51,46 @@ def run(values: Values) -> int:
     for name, text in declared.kept.items():
         say(f"{name}: {text}")
     emit(values, rows, _COLUMNS, shown=("action", "profile", "reason", "detail"), empty="nothing to do")
-    return WORK_TO_DO if actions and values.flag("exit_code") else 0
+    by_name = {row.profile: row for row in instances}
+    work = any(_is_work(action, by_name.get(action.profile)) for action in actions)
+    return WORK_TO_DO if work and values.flag("exit_code") else 0
+
+
+def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: Declared) -> tuple[Action, ...]:
+    """The plan with what would be said to each start: where it goes, or why it is held."""
+    from llamaagent.reconcile.gates import HeldError, ask
+    from llamaagent.reconcile.starting import held
+
+    gpus: GpuReading | None = None
+    made: list[Action] = []
+    for action in plan.journalled():
+        if action.kind != act.START:
+            made.append(action)
+            continue
+        profile = declared.profiles[action.profile]
+        gpus = gpus or ctx.read_gpus()
+        try:
+            found = ask(ctx, profile, rows, gpus)
+        except HeldError as error:
+            made.append(held(profile, error)._replace(instance_id=action.instance_id))
+            continue
+        gpus = _less(gpus, found.placement)
+        made.append(action._replace(arithmetic=(*action.arithmetic, *found.placement.arithmetic)))
+    return tuple(made)
+
+
+def _less(gpus: GpuReading, taken: Placement) -> GpuReading:
+    """The cards as the next start of the same pass would find them."""
+    cards = tuple(
+        card._replace(memory_free_mib=card.memory_free_mib - taken.memory_mib)
+        if card.uuid in taken.uuids and card.memory_free_mib is not None
+        else card
+        for card in gpus.cards
+    )
+    return gpus._replace(cards=cards)
+
+
+def _is_work(action: Action, row: Instance | None) -> bool:
+    """To hold what is held for the same reason already is nothing to do."""
+    held = row is not None and row.status == st.CREATED and row.reason == action.reason
+    return action.kind != act.HOLD or not held

@@ -46,7 +46,7 @@ def _once(values: Values) -> int:
         if values.flag("all"):
             from llamaagent.cli.history import history_rows
 
-            table = history_rows(values, db, opened.clock.now())
+            table = history_rows(values, opened, db)
             emit(values, table.rows, table.columns, shown=_HISTORY, empty="nothing was ever launched")
             return 0
         rows = profile_rows(opened, db)
@@ -54,16 +54,18 @@ def _once(values: Values) -> int:
     if names:
         wanted = matching(names, {str(row["profile"]) for row in rows})
         rows = [row for row in rows if row["profile"] in wanted]
+    empty = "no profile has these labels" if rows else "no profiles; llamaagent init makes a first one"
     rows = [row for row in rows if _labelled(row, values.many("label"))]
     shown: tuple[str, ...] = _SHOWN_GPU if any(row["gpus"] for row in rows) else _SHOWN
     if values.text("output") == "wide":
         shown = PROFILE_COLUMNS
-    emit(values, rows, PROFILE_COLUMNS, shown=shown, empty="no profiles; llamaagent init makes a first one")
+    emit(values, rows, PROFILE_COLUMNS, shown=shown, empty=empty)
     return 0
 
 
 def _labelled(row: dict[str, object], labels: tuple[str, ...]) -> bool:
-    if not labels:
-        return True
     have = row["labels"] if isinstance(row["labels"], dict) else {}
-    return all(have.get(key) == value for key, _, value in (label.partition("=") for label in labels))
+    return all(
+        have.get(key) == value if equals else key in have
+        for key, equals, value in (label.partition("=") for label in labels)
+    )

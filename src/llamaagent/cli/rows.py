@@ -77,6 +77,8 @@ def _row(
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "kind": row.get("kind") or (profile.runtime.kind if profile is not None else None),
+        "project": row.get("project") or (profile.project if profile is not None else None),
+        "source": row.get("source") or (profile.source if profile is not None else None),
         "pid": row.get("pid") if known in st.LIVE else None,
         "problem": is_problem(known, want) or gone,
     }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llamaagent.config.catalogue import Catalogue, Option
 
 MODEL_KEYS = {"model": "path", "model-url": "url", "hf-repo": "hf", "docker-repo": "docker"}
+HIDDEN = "***"
 _SECRETS = ("api-key", "hf-token")
 
 
@@ -184,9 +185,10 @@ def _left_out(key: str) -> bool:
 
 
 def without_secrets(words: Sequence[str], catalogue: Catalogue) -> tuple[list[str], list[str]]:
-    """The same command line without secrets and model, and the names of the secrets left out.
+    """The same command line without its model, secrets as `***`, and which secrets these are.
 
-    Raises BadInputError when it cannot be read: what cannot be read cannot be shown either.
+    `new` makes a reference of a secret whatever its value is. Raises BadInputError when the line cannot be read:
+    what cannot be read cannot be shown either.
     """
     found, faults = read_words(words, catalogue)
     if faults:
@@ -196,6 +198,7 @@ def without_secrets(words: Sequence[str], catalogue: Catalogue) -> tuple[list[st
     for word in found:
         if word.option.name in _SECRETS:
             secret.append(f"--{word.option.name}")
+            kept += [word.spelling, HIDDEN]
         elif word.option.name != "model":
             kept += [word.spelling, *word.values]
     return kept, secret

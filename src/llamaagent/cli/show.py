@@ -7,7 +7,7 @@ import os
 
 from llamaagent.base.errors import NOT_FINE, LlamaAgentError, UsageError
 from llamaagent.cli.output import clean, emit_object, print_table, say
-from llamaagent.cli.site import context, load, matching, reading
+from llamaagent.cli.site import context, load, one_name, reading
 from llamaagent.domain import instance as st
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def run(values: Values) -> int:
         raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
     opened = load(values)
     names = {profile.name for profile in opened.site.profiles}
-    name = next(iter(sorted(matching((values.text("name") or "",), names))))
+    name = one_name(values.text("name") or "", names)
     profile = next(p for p in opened.site.profiles if p.name == name)
     views = {"command": _command, "effective": _effective, "env": _env, "diff": _diff}
     with reading(opened) as db:

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 
 from llamaagent.base.clock import SystemClock
-from llamaagent.base.errors import ConfigError
+from llamaagent.base.errors import ConfigError, UsageError
 from llamaagent.base.paths import HostPaths, Places, places
 from llamaagent.base.record import NamedTuple
 from llamaagent.config.load import Site, load_site_cached
@@ -48,6 +48,8 @@ def load(values: Values, *, need_settings: bool = True) -> Opened:
         clock=clock,
     )
     path = site.settings.file
+    if not site.settings_ok and path is not None and not os.path.exists(path):
+        raise ConfigError(f"no settings at {path}", hint="llamaagent init")
     if path is None and (values.many("profiles") or os.path.exists(site.settings.profiles[0])):
         path = site.settings.profiles[0]
     if path is None:
@@ -164,8 +166,23 @@ def context(
     )
 
 
+def known_names(opened: Opened, db: Connection) -> set[str]:
+    """Every profile that a command may name: declared here, or launched once."""
+    from llamaagent.store.instances import InstanceStore
+
+    return {p.name for p in opened.site.profiles} | {row.profile for row in InstanceStore(db).newest()}
+
+
+def one_name(pattern: str, names: frozenset[str] | set[str]) -> str:
+    """The one profile that a pattern means. Raises UsageError when it means none or several."""
+    found = sorted(matching((pattern,), names))
+    if len(found) > 1:
+        raise UsageError(f"{pattern} means {', '.join(found)}; name one of them")
+    return found[0]
+
+
 def matching(patterns: tuple[str, ...], names: frozenset[str] | set[str]) -> frozenset[str]:
-    """Names that the patterns (with * and ?) mean. Raises ConfigError for one that means nothing."""
+    """Names that the patterns (with * and ?) mean. Raises UsageError for one that means nothing."""
     from fnmatch import fnmatchcase
 
     found: set[str] = set()
@@ -176,6 +193,6 @@ def matching(patterns: tuple[str, ...], names: frozenset[str] | set[str]) -> fro
 
             near = get_close_matches(pattern, list(names), 1)
             hint = f"did you mean {near[0]}?" if near else "llamaagent ps -a"
-            raise ConfigError(f"no profile is named {pattern}", hint=hint)
+            raise UsageError(f"no profile is named {pattern}", hint=hint)
         found |= hits
     return frozenset(found)

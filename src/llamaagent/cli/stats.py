@@ -6,7 +6,7 @@ import json
 
 from llamaagent.cli.history import since
 from llamaagent.cli.output import emit
-from llamaagent.cli.site import load, matching, reading
+from llamaagent.cli.site import known_names, load, matching, reading
 from llamaagent.store.read import select
 
 TYPE_CHECKING = False
@@ -24,12 +24,7 @@ def run(values: Values) -> int:
     with reading(opened) as db:
         profiles = None
         if values.many("name"):
-            from llamaagent.store.instances import InstanceStore
-
-            known = {row.profile for row in InstanceStore(db).newest()} | {
-                p.name for p in opened.site.profiles
-            }
-            profiles = json.dumps(sorted(matching(values.many("name"), known)))
+            profiles = json.dumps(sorted(matching(values.many("name"), known_names(opened, db))))
         until = since(values, now, "until") if values.text("until") else 1 << 62
         given = {"by": values.text("by"), "since": since(values, now), "until": until, "profiles": profiles}
         table = select(db, "list_stats", given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamaagent.base.errors import ServiceUnavailableError
 from llamaagent.cli.rows import profile_rows
-from llamaagent.cli.site import load, matching, reading
+from llamaagent.cli.site import load, one_name, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def _find(values: Values) -> tuple[str, str]:
     opened = load(values)
     with reading(opened) as db:
         rows = {str(row["profile"]): row for row in profile_rows(opened, db)}
-    name = next(iter(sorted(matching((values.text("name") or "",), set(rows)))))
+    name = one_name(values.text("name") or "", set(rows))
     row = rows[name]
     if row["status"] not in {"running", "unhealthy", "loading"} or not row["url"]:
         raise ServiceUnavailableError(f"{name} is {row['state']}", hint=f"llamaagent start {name}")

@@ -110,7 +110,7 @@ def range_full(ports: tuple[int, int], needed: int, free: int) -> Finding | None
     """Ports left in the range against profiles that still need one."""
     if needed <= free:
         return None
-    what = f"{needed} profiles need a port of {ports[0]}-{ports[1]}, {free} are free"
+    what = f"{needed} more port(s) of {ports[0]}-{ports[1]} are needed, {free} are free"
     return Finding(ERROR, "ports", what, "widen `ports:` in the settings")
 
 

@@ -82,7 +82,8 @@ def _binary(ctx: Context, profile: Profile) -> str:
         found = resolve_binary(name, ctx.environ.get("PATH"), json.loads(remembered) if remembered else None)
     except LlamaAgentError as error:
         raise HeldError("missing-binary", str(error)) from error
-    if "/" not in name and found != EMBEDDED and json.dumps(found) != remembered:
+    news = "/" not in name and found != EMBEDDED and json.dumps(found) != remembered
+    if news and not ctx.db.readonly("main"):  # `plan` asks too
         with ctx.db:
             ctx.samples.set_metadata(key, json.dumps(found), ctx.clock.now())
     return found

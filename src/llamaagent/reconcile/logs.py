@@ -71,7 +71,10 @@ class Reading(NamedTuple):
             )
         for event in self.events:
             if event.kind == BUILD:
-                ctx.instances.build(self.position.id, event.line)
+                _, _, build = event.line.partition(
+                    "build_info: " if "build_info: " in event.line else "build: "
+                )
+                ctx.instances.build(self.position.id, build.strip()[:200])
 
 
 def read_news(waiting: Iterable[LogPosition]) -> tuple[Reading, ...]:

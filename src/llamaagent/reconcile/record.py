@@ -47,7 +47,7 @@ def record(
     with ctx.db:
         added = requests_before + sum(reading.store(ctx) for reading in readings)
         ctx.samples.add_system(system, _facts(live, last, view.boot_id, added, now), now)
-        if gpus.available:
+        if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
             ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus), view.boot_id, now)
         for sample in samples:
             ctx.samples.add_instance(sample, now)
