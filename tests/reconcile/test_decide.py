@@ -121,7 +121,7 @@ def test_a_back_off_from_before_the_clock_was_set_back_is_not_waited_for() -> No
 
 def test_a_start_that_fails_at_once_is_not_asked_for_again_by_the_same_word() -> None:
     over = row(status=st.ERROR, reason="crash", launched_ts=NOW, ended_ts=NOW, retry_ts=NOW + 10)
-    assert kinds(subject(row=over, sight=None, override=override("start", created_ts=NOW))) == []
+    assert kinds(subject(row=over, sight=None, override=override("start", created_ts=NOW, done_ts=NOW))) == []
 
 
 @pytest.mark.parametrize(("sight", "reason", "status"), [

@@ -134,13 +134,17 @@ def test_in_the_end_what_is_wanted_runs_and_what_is_not_does_not(host: Host) -> 
 
 @MODEST
 @given(hosts(), some.integers(1, 60))
-def test_with_time_every_stop_comes_to_its_end(host: Host, step: int) -> None:
+def test_every_stop_comes_to_its_end_in_time(host: Host, step: int) -> None:
+    """At most the drain, then three waits of the grace, then it is gone; a pass may come late by one step."""
+    begun: dict[str, int] = {}
     for _ in range(100):
         host.step()
+        for name, subject in host.subjects.items():
+            if subject.row is not None and subject.row.status == st.STOPPING:
+                assert host.now - begun.setdefault(name, host.now) <= 30 + 3 * 10 + 5 * step
+            else:
+                begun.pop(name, None)
         host.now += step
-    for subject in host.subjects.values():
-        if subject.row is not None and subject.row.status == st.STOPPING:
-            assert host.now - subject.row.since_ts < 0 or subject.row.signals_sent < 3
 
 
 @MODEST

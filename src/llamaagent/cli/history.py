@@ -88,7 +88,7 @@ def why(values: Values) -> int:
         print(f"{moment(row['ts'])}  {row['profile']}  {row['action']}  {row['reason']}{detail}{times}")
         figures = row["arithmetic"]
         if isinstance(figures, dict) and figures:
-            print("    " + "  ".join(f"{name}={value}" for name, value in figures.items()))
+            print("    " + "  ".join(f"{name}={clean(str(value))}" for name, value in figures.items()))
     if not table.rows and not values.flag("quiet"):
         from llamaagent.cli.output import say
 

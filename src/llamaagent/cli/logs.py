@@ -26,8 +26,8 @@ def run(values: Values) -> int:
     opened = load(values)
     row = _launch(values, opened)
     if row is None:
-        earlier = "only once" if values.flag("previous") else "not"
-        raise LlamaAgentError(f"{values.text('name')} was launched {earlier} yet", hint="llamaagent history")
+        often = "only been launched once" if values.flag("previous") else "not been launched yet"
+        raise LlamaAgentError(f"{values.text('name')} has {often}", hint="llamaagent history")
     if row.log_path is None or not os.path.exists(row.log_path):
         raise LlamaAgentError(f"the log of launch {row.id} is gone: {row.log_path}")
     at = _last_lines(row.log_path, values.number("lines") if values.number("lines") is not None else 50)

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 
+from llamaagent.base.errors import LlamaAgentError
 from llamaagent.cli.output import say
 from llamaagent.cli.run import one_pass, publish, refuse_broken_settings
 from llamaagent.cli.site import Opened, claim, database, load
@@ -50,50 +51,79 @@ def loop(values: Values) -> int:
     signals = _Signals()
     opened = load(values)
     refuse_broken_settings(opened)
-    with database(opened, write=True) as db, Lock(opened.database, "agent").take(opened.clock):
-        claim(db, opened)
-        due = opened.clock.monotonic()
+    with Lock(opened.database, "agent").take(opened.clock):
+        agent = _Agent(values, opened)
         while not signals.ending:
-            opened = _reload(values, opened)
-            _pass(values, opened, db)
-            bury()
-            due = _next(due, opened)
-            signals.wait(due - opened.clock.monotonic())
+            with database(opened, write=True) as db:
+                claim(db, opened)
+                while not signals.ending and agent.one_round(db):
+                    signals.wait(agent.due - opened.clock.monotonic())
         if values.flag("stop_instances"):
-            _stop_all(opened, db)
+            with database(opened, write=True) as db:
+                _stop_all(agent.opened, db)
     return 0
 
 
-def _reload(values: Values, before: Opened) -> Opened:
-    """Read what changed; broken settings keep the last good ones in force."""
-    found = load(values)
-    if found.site.settings_ok and found.database == before.database:
-        return found
-    for fault in found.site.faults:
-        say(str(fault))
-    return before
+class _Agent:
+    """What the loop knows from one pass to the next."""
+
+    def __init__(self, values: Values, opened: Opened) -> None:
+        self.opened = opened
+        self.due = opened.clock.monotonic()
+        self._values = values
+        self._told: dict[str, str] = {}
+
+    def one_round(self, db: Connection) -> bool:
+        """One pass, whose failure is told and survived; False when the database is no longer where it was."""
+        from llamaagent.store.connect import forsake, has_moved
+        from llamaagent.store.errors import translate
+
+        trouble = ""
+        try:
+            with translate(self.opened.database):
+                with Lock(self.opened.database, "pass").take(self.opened.clock, _LOCK_WAIT_S):
+                    if has_moved(db):
+                        forsake(db)
+                        return False
+                    self._reload()  # under the lock: what was read before a long wait may be old
+                    one_pass(self._values, self.opened, db)
+                publish(self._values, self.opened, db)
+        except LlamaAgentError as error:
+            trouble = f"this pass was left out: {error}"
+        self._tell("pass", trouble)
+        bury()
+        self.due = next_beat(self.due, self.opened.site.settings.interval_s, self.opened.clock.monotonic())
+        return True
+
+    def _reload(self) -> None:
+        """Read what changed; settings that are broken or gone leave the last good ones in force."""
+        trouble = ""
+        try:
+            found = load(self._values)
+        except LlamaAgentError as error:
+            trouble = f"{error}; the settings from before stay in force"
+        else:
+            if not found.site.settings_ok:
+                trouble = "\n".join(str(fault) for fault in found.site.faults)
+            elif (found.database, found.site_path) != (self.opened.database, self.opened.site_path):
+                trouble = "another database or settings file needs a new start of the loop"
+            else:
+                self.opened = found
+        self._tell("settings", trouble)
+
+    def _tell(self, about: str, trouble: str) -> None:
+        """Say a trouble when it appears or changes, not on every pass."""
+        if trouble and trouble != self._told.get(about):
+            say(trouble)
+        self._told[about] = trouble
 
 
-def _pass(values: Values, opened: Opened, db: Connection) -> None:
-    from llamaagent.base.errors import LockHeldError, StoreBusyError
-
-    try:
-        with Lock(opened.database, "pass").take(opened.clock, _LOCK_WAIT_S):
-            one_pass(values, opened, db)
-    except (LockHeldError, StoreBusyError) as error:
-        say(f"this pass was left out: {error}")
-        return
-    publish(values, opened, db)
-
-
-def _next(due: float, opened: Opened) -> float:
-    """The next beat of the steady clock; beats that were missed are skipped, not made up for."""
-    interval = max(1, opened.site.settings.interval_s)
-    now = opened.clock.monotonic()
-    due += interval
-    if due < now:
-        due += (now - due) // interval * interval + interval
-    return due
+def next_beat(due: float, interval_s: int, now: float) -> float:
+    """The next beat of the steady clock: beats that were missed are skipped, a pass between two moves none."""
+    interval = max(1, interval_s)
+    if now < due:
+        return min(due, now + interval)
+    return due + ((now - due) // interval + 1) * interval
 
 
 def _stop_all(opened: Opened, db: Connection) -> None:

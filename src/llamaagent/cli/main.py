@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from llamaagent.base.errors import BUG, INTERRUPTED, USAGE, LlamaAgentError
+from llamaagent.base.errors import BUG, INTERRUPTED, IO_ERROR, USAGE, LlamaAgentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +28,26 @@ def entry(argv: Sequence[str] | None = None) -> int:
         return _tell(error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:  # noqa: BLE001 - the one place where our own bugs end
-        return _bug()
+    except Exception as error:  # noqa: BLE001 - the one place where our own bugs end
+        return _no_space(error) or _bug()
     return code
+
+
+def _no_space(error: Exception) -> int | None:
+    """The exit code when a disk is full or fails, which is nobody's bug; None for everything else."""
+    import errno
+
+    if not isinstance(error, OSError) or error.errno not in {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+    }:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    print(f"llamaagent: {where}{error.strerror}", file=sys.stderr)
+    _close_stdout()
+    return IO_ERROR
 
 
 def _dispatch(words: list[str]) -> int:

@@ -109,10 +109,18 @@ def _number(text: str) -> bool:
     return text == "-" or text.replace(".", "", 1).removeprefix("-").isdigit()
 
 
+class _Lines:
+    """Prints each row of a csv.writer."""
+
+    def write(self, row: str) -> None:
+        sys.stdout.write(row.removesuffix("\r\n") + "\n")
+
+
 def _separated(rows: Iterable[Row], columns: Sequence[str], delimiter: str) -> None:
     import csv
 
-    writer = csv.writer(sys.stdout, delimiter=delimiter, lineterminator="\n")
+    # Told that lines end with \r\n, it quotes both; what is printed ends with \n, as everywhere else.
+    writer = csv.writer(_Lines(), delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_csv_cell(row.get(c)) for c in columns])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.output import emit
-from llamaagent.cli.rows import PROFILE_COLUMNS, profile_rows
+from llamaagent.cli.output import chosen_format, emit
+from llamaagent.cli.rows import PROFILE_COLUMNS, moment, profile_rows
 from llamaagent.cli.site import load, matching, reading
 
 TYPE_CHECKING = False
@@ -59,6 +59,10 @@ def _once(values: Values) -> int:
     shown: tuple[str, ...] = _SHOWN_GPU if any(row["gpus"] for row in rows) else _SHOWN
     if values.text("output") == "wide":
         shown = PROFILE_COLUMNS
+        if chosen_format(values) == "table":
+            rows = [
+                {**row, "since": moment(row["since"]), "retry_at": moment(row["retry_at"])} for row in rows
+            ]
     emit(values, rows, PROFILE_COLUMNS, shown=shown, empty=empty)
     return 0
 

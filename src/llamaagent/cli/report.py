@@ -70,6 +70,8 @@ def build(values: Values) -> int:
     told = json.loads(result.out)
     index = os.path.join(where(opened, values.text("out"))[0], "index.html")
     if not values.flag("quiet"):
-        say(f"{told.get('pages')} pages, {told.get('charts')} charts, {float(told.get('seconds') or 0):.1f} s")
+        say(
+            f"{told.get('pages')} pages, {told.get('charts')} charts, {float(told.get('seconds') or 0):.1f} s"
+        )
     print(f"file://{index}" if values.flag("open") else index)
     return 0

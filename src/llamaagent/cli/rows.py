@@ -10,6 +10,7 @@ from llamaagent.domain.shown import is_problem, state
 from llamaagent.domain.wish import wish
 from llamaagent.launch.command import file_identity
 from llamaagent.launch.identity import alive, boot_id
+from llamaagent.reconcile.declared import in_force, missing
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.read import select
 from llamaagent.store.wishes import WishStore
@@ -32,8 +33,12 @@ PROFILE_COLUMNS = (
 def profile_rows(opened: Opened, db: Connection) -> list[dict[str, object]]:
     """One row a declared or live profile, with its shown state; the process is looked at, not believed."""
     now = opened.clock.now()
-    declared = {profile.name: profile for profile in opened.site.profiles}
-    overrides = WishStore(db).overrides()
+    wishes = WishStore(db)
+    hashes = wishes.last_hashes()
+    last_good = wishes.last_good() if missing(opened.site, hashes) else None
+    # What a refused file declares is in force as it was when it was good.
+    declared = in_force(opened.site, hashes, last_good).profiles
+    overrides = wishes.overrides()
     newest = {row.profile: row for row in InstanceStore(db).newest()}
     boot = boot_id()
     stored = {str(row["profile"]): row for row in select(db, "list_profiles").rows}
@@ -54,6 +59,8 @@ def _row(
     known = str(status) if status is not None else None
     want = wish(profile, override, now) if profile is not None else None
     reason, retry = row.get("reason"), row.get("retry_ts")
+    if known != st.ERROR or want is None or not want.wanted or _stays_down(profile, reason):
+        retry = None
     shown = state(
         known,
         str(reason) if reason else None,
@@ -63,8 +70,7 @@ def _row(
         now=now,
     )
     gone = row.get("alive") is False
-    since = _int(row.get("ready_ts")) if known in {st.RUNNING, st.UNHEALTHY} else _int(row.get("launched_ts"))
-    uptime = max(0, now - since) if since and known in st.LIVE else None
+    uptime = _uptime_s(row, known, now)
     made = {column: row.get(column) for column in PROFILE_COLUMNS}
     made |= {
         "status": known or "stopped",
@@ -73,19 +79,41 @@ def _row(
         "since": row.get("since_ts"),
         "retry_at": retry,
         "gpus": json.loads(str(row["gpus"])) if row.get("gpus") else [],
-        "labels": dict(profile.labels) if profile is not None else json.loads(str(row.get("labels") or "{}")),
+        "health": row.get("health") if known in st.LIVE else None,
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
-        "kind": row.get("kind") or (profile.runtime.kind if profile is not None else None),
-        "project": row.get("project") or (profile.project if profile is not None else None),
-        "source": row.get("source") or (profile.source if profile is not None else None),
         "pid": row.get("pid") if known in st.LIVE else None,
         "problem": is_problem(known, want) or gone,
     }
+    made |= _declared(row, profile)
     made["outdated"] = known in st.LIVE and profile is not None and _outdated(row, profile)
     if made["tokens_per_second"] is not None:
         made["tokens_per_second"] = round(float(str(made["tokens_per_second"])), 2)
     return made
+
+
+def _uptime_s(row: dict[str, object], status: str | None, now: int) -> int | None:
+    """How long it is healthy, or, before it is, how long it lives."""
+    since = _int(row.get("ready_ts" if status in {st.RUNNING, st.UNHEALTHY} else "launched_ts"))
+    return max(0, now - since) if since and status in st.LIVE else None
+
+
+def _declared(row: dict[str, object], profile: Profile | None) -> dict[str, object]:
+    """What the profile says, also of one that no pass has seen yet."""
+    if profile is None:
+        return {"labels": json.loads(str(row.get("labels") or "{}"))}
+    return {
+        "labels": dict(profile.labels),
+        "kind": row.get("kind") or profile.runtime.kind,
+        "project": row.get("project") or profile.project,
+        "source": row.get("source") or profile.source,
+    }
+
+
+def _stays_down(profile: Profile | None, reason: object) -> bool:
+    """Whether the restart policy leaves it as it is."""
+    policy = profile.restart.policy if profile is not None else "never"
+    return policy == "never" or (policy == "on-failure" and reason == "exited")
 
 
 def _outdated(row: dict[str, object], profile: Profile) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.base.errors import BAD_CONFIG, LockHeldError
+from llamaagent.base.errors import BAD_CONFIG, LockHeldError, UsageError
 from llamaagent.cli.output import say
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llamaagent.store.types import Connection
 
 REPORT_WAIT_S = 60.0
+_POLL_S = 0.2
 
 
 def run(values: Values) -> int:
@@ -33,6 +34,7 @@ def once(values: Values) -> int:
     """One pass: quiet when fine, exact when not."""
     opened = load(values)
     refuse_broken_settings(opened)
+    patience = timeout_s(values)
     with database(opened, write=True) as db:
         claim(db, opened)
         try:
@@ -44,8 +46,8 @@ def once(values: Values) -> int:
             return 0
         with lock:
             result = one_pass(values, opened, db)
-            if values.flag("wait"):
-                result = _settle(values, opened, db, result)
+        if values.flag("wait"):
+            _settle(values, opened, db, result, patience)
         publish(values, opened, db)
     return BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
 
@@ -60,10 +62,10 @@ def refuse_broken_settings(opened: Opened) -> None:
     raise ConfigError(f"the settings are wrong; nothing was touched\n{format_faults(opened.site)}")
 
 
-def one_pass(values: Values, opened: Opened, db: Connection) -> PassResult:
-    """One pass under a lock that the caller holds; says what is news."""
+def one_pass(values: Values, opened: Opened, db: Connection, *, counting: bool = True) -> PassResult:
+    """One pass under a lock that the caller holds; says what is news. counting: failed probes count."""
     ctx = context(opened, db, only=_only(values, opened, db), approved=values.flag("yes"))
-    result = run_pass(ctx)
+    result = run_pass(ctx._replace(counting=counting))
     told = news(ctx, problems(ctx, result))
     if not values.flag("quiet"):
         for text in told.appeared:
@@ -90,18 +92,34 @@ def _only(values: Values, opened: Opened, db: Connection) -> frozenset[str] | No
     return declared if values.many("profiles") else None
 
 
-def _settle(values: Values, opened: Opened, db: Connection, result: PassResult) -> PassResult:
-    """Pass again until nothing is loading or stopping, or --timeout is over."""
-    from llamaagent.base.units import parse_duration
+def timeout_s(values: Values) -> float:
+    """--timeout in seconds, by default a minute. Raises UsageError."""
+    from llamaagent.base.units import UnitError, parse_seconds
 
-    text = values.text("timeout")
-    until = opened.clock.monotonic() + (60 if text is None else parse_duration(text) or 0)
+    try:
+        return float(parse_seconds(values.text("timeout") or "60s"))
+    except UnitError as error:
+        raise UsageError(f"--timeout: {error}") from error
+
+
+def _settle(values: Values, opened: Opened, db: Connection, result: PassResult, patience_s: float) -> None:
+    """Pass again until nothing of what the pass is for loads or stops, or the time is over.
+
+    The lock is free between the passes, for verbs and for others.
+    """
+    only = _only(values, opened, db)
+    until = opened.clock.monotonic() + patience_s
     while opened.clock.monotonic() < until:
-        if not any(row.status in {st.LOADING, st.STOPPING} for row in result.rows):
-            break
-        opened.clock.sleep(0.2)
-        result = one_pass(values, opened, db)
-    return result
+        rows = [row for row in result.rows if only is None or row.profile in only]
+        if not any(row.status in {st.LOADING, st.STOPPING} for row in rows):
+            return
+        opened.clock.sleep(_POLL_S)
+        try:
+            left = max(0.0, until - opened.clock.monotonic())
+            with Lock(opened.database, "pass").take(opened.clock, left):
+                result = one_pass(values, opened, db, counting=False)
+        except LockHeldError:
+            return
 
 
 def publish(values: Values, opened: Opened, db: Connection) -> None:

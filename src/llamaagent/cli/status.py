@@ -54,8 +54,9 @@ def run(values: Values) -> int:
 def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, object]]) -> None:
     passed = summary["last_pass_s"]
     when = f"last pass {age(passed)} ago" if isinstance(passed, int) else "no pass yet"
+    asked = summary["requests_last_hour"]
     print(f"{summary['running']} of {summary['wanted']} wanted are running; {when}; "
-          f"{summary['requests_last_hour']} requests in the last hour")  # fmt: skip
+          f"{asked} request{'' if asked == 1 else 's'} in the last hour")  # fmt: skip
     if isinstance(passed, int) and passed > _STALE_PASSES * max(60, opened.site.settings.interval_s):
         print(f"no pass for {age(passed)}: is cron or the supervisor running? (llamaagent install cron)")
     for fault in summary["faults"] if isinstance(summary["faults"], list) else ():

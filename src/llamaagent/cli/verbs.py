@@ -6,7 +6,7 @@ import os
 
 from llamaagent.base.errors import NOT_FINE, REFUSED, UsageError
 from llamaagent.cli.output import say
-from llamaagent.cli.run import refuse_broken_settings
+from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
 from llamaagent.domain.wish import Override
@@ -17,6 +17,8 @@ from llamaagent.store.wishes import WishStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.domain.instance import Instance
@@ -50,8 +52,7 @@ def reset(values: Values) -> int:
             WishStore(db).unsay(name, "reset", user(), os.getuid(), values.text("note"), opened.clock.now())
         if values.flag("no_wait"):
             return 0
-        wanted = {p.name for p in opened.site.profiles if p.name in names and p.state == "running"}
-        return _reach(values, opened, db, names, lambda row: _as_wished(row, row.profile in wanted))
+        return _reach(values, opened, db, names, _as_wished)
 
 
 def rm(values: Values) -> int:
@@ -69,7 +70,7 @@ def rm(values: Values) -> int:
         for name in sorted(names):
             wishes.unsay(name, "rm", user(), os.getuid(), values.text("note"), now)
             wishes.retire(name, now)
-        code = _reach(values, opened, db, names, lambda row: row.status in st.OVER, approved=True)
+        code = _reach(values, opened, db, names, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
             store.deleted(name)
     return code
@@ -81,10 +82,11 @@ def detach(values: Values) -> int:
     with database(opened, write=True) as db:
         claim(db, opened)
         names = _names(values, opened, db)
-        with Lock(opened.database, "pass").take(opened.clock, _timeout(values)):
+        with Lock(opened.database, "pass").take(opened.clock, timeout_s(values)):
             for name in sorted(names):
-                _say_override(values, opened, db, name, "detach")
-                InstanceStore(db).detach(name, opened.clock.now())
+                with db:  # the word alone would read as "not wanted", and stop it
+                    _say_override(values, opened, db, name, "detach")
+                    InstanceStore(db).detach(name, opened.clock.now())
     return 0
 
 
@@ -99,13 +101,15 @@ def _override(values: Values, action: str) -> int:
     with database(opened, write=True, create=action != "stop") as db:
         claim(db, opened)
         names = _names(values, opened, db)
+        if action == "stop" and values.flag("all"):
+            names |= {row.profile for row in InstanceStore(db).newest() if row.status not in st.OVER}
         # Those that run an old build are rolled: the next one is touched when the one before runs again.
         for group in [frozenset({name}) for name in sorted(names)] if values.flag("outdated") else [names]:
             for name in sorted(group):
                 _say_override(values, opened, db, name, action)
             if values.flag("no_wait"):
                 continue
-            code = _reach(values, opened, db, group, lambda row: _as_wished(row, action != "stop"))
+            code = _reach(values, opened, db, group, lambda row, _: _as_wished(row, action != "stop"))
             if code:
                 return code
     return 0
@@ -149,15 +153,6 @@ def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
     return matching(values.many("name"), known | {row.profile for row in InstanceStore(db).newest()})
 
 
-def _timeout(values: Values) -> float:
-    from llamaagent.base.units import UnitError, parse_seconds
-
-    try:
-        return float(parse_seconds(values.text("timeout") or "60s"))
-    except UnitError as error:
-        raise UsageError(f"--timeout: {error}") from error
-
-
 def _as_wished(row: Instance, wanted: bool) -> bool:
     return row.status == st.RUNNING if wanted else row.status in st.OVER
 
@@ -167,19 +162,24 @@ def _reach(
     opened: Opened,
     db: Connection,
     names: frozenset[str],
-    reached: object,
+    reached: Callable[[Instance, bool], bool],
     *,
     approved: bool = False,
 ) -> int:
-    """Pass for these names until they are as wished, refused, or the time is up."""
-    until = opened.clock.monotonic() + _timeout(values)
+    """Pass for these names until they are as wished, refused, or the time is up.
+
+    reached: asked of a row, and of whether its profile as it is in force says `running`.
+    """
+    until = opened.clock.monotonic() + timeout_s(values)
     ctx = context(opened, db, only=names, approved=approved)
     while True:
         with Lock(opened.database, "pass").take(opened.clock, max(0.0, until - opened.clock.monotonic())):
             result = run_pass(ctx, sample=False)
+        ctx = ctx._replace(counting=False)
+        running = {p.name for p in result.declared.profiles.values() if p.state == "running"}
         rows = [row for row in result.rows if row.profile in names]
         held = [row for row in rows if row.status == st.CREATED]
-        missing = [row for row in rows if not reached(row)]  # type: ignore[operator]
+        missing = [row for row in rows if not reached(row, row.profile in running)]
         if not missing:
             if not values.flag("quiet"):
                 for row in rows:
@@ -192,7 +192,7 @@ def _reach(
             for row in held:
                 say(f"{row.profile}: refused, {row.reason}: {row.detail}")
             return REFUSED
-        if opened.clock.monotonic() >= until or all(row.status == st.ERROR for row in missing):
+        if opened.clock.monotonic() >= until or all(row.status in {st.CREATED, st.ERROR} for row in missing):
             for row in missing:
                 say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
             return NOT_FINE

@@ -5,8 +5,9 @@ from __future__ import annotations
 from llamaagent.base.errors import LlamaAgentError, StorageError
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
+from llamaagent.domain.plan import Action
 from llamaagent.launch.ending import signal_launch
-from llamaagent.reconcile.gates import HeldError
+from llamaagent.reconcile.gates import HeldError, ask_before_change
 from llamaagent.reconcile.logs import read_rest
 from llamaagent.reconcile.props import learn_from_props
 from llamaagent.reconcile.starting import held, launch, prepare
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llamaagent.domain.instance import Instance
-    from llamaagent.domain.plan import Action
     from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.context import Borders, Context
     from llamaagent.reconcile.observe import View
@@ -36,18 +36,33 @@ def perform(
     row = rows.get(action.profile)
     now = ctx.clock.now()
     if action.kind == act.START:
-        done = _start(ctx, action, row, profiles[action.profile], tuple(rows.values()), borders)
+        done = _start(ctx, action, row, profiles[action.profile], borders)
     elif action.kind == act.GUARD:
         if ctx.journal.note(action, now):
             tell(ctx, action, now)
         return action
     elif row is None:
         return action
+    elif action.kind == act.STOP and action.reason == "update" and action.profile in profiles:
+        done = _change(ctx, action, row, profiles[action.profile], now)
     else:
         done = _with_row(ctx, action, row, profiles.get(action.profile), view, now)
     if done.kind != act.HOLD:  # told where it is made, when it is news
         tell(ctx, done, now)
     return done
+
+
+def _change(ctx: Context, action: Action, row: Instance, profile: Profile, now: int) -> Action:
+    """Stop what runs for a changed profile, unless the change cannot be launched: then the old one runs on."""
+    try:
+        ask_before_change(ctx, profile, row)
+    except HeldError as error:
+        refused = held(profile, error)._replace(instance_id=row.id)
+        if ctx.journal.note(refused, now):
+            tell(ctx, refused, now)
+        return refused
+    _stop(ctx, action, row, now)
+    return action
 
 
 def _with_row(
@@ -83,7 +98,6 @@ def _start(
     action: Action,
     row: Instance | None,
     profile: Profile,
-    rows: tuple[Instance, ...],
     borders: Borders,
 ) -> Action:
     now = ctx.clock.now()
@@ -92,6 +106,7 @@ def _start(
     more["restarts"] = _restarts(row, profile, now)
     kind = profile.runtime.kind
     try:
+        rows = ctx.instances.newest()  # this very pass may have launched one that does not listen yet
         prepared = prepare(ctx, profile, rows, borders.gpus(), borders.git())
     except HeldError as error:
         hold = held(profile, error)
@@ -111,8 +126,19 @@ def _start(
     except StorageError:
         raise
     except LlamaAgentError as error:
-        ctx.samples.log("error", profile.name, str(error), now, "launch")
+        return _not_launched(ctx, profile, instance_id, str(error))
     return action._replace(instance_id=instance_id)
+
+
+def _not_launched(ctx: Context, profile: Profile, instance_id: int, detail: str) -> Action:
+    """The spawn itself failed, so no process exists: the launch is over, and is tried again after the back-off."""
+    now = ctx.clock.now()
+    due = now + profile.restart.backoff_s
+    action = Action(act.END, profile.name, instance_id, "not-launched", detail, due_ts=due, status=st.ERROR)
+    row = ctx.instances.one(instance_id)
+    if row is not None:
+        ctx.instances.ended(row, action, None, None, now, now)
+    return action
 
 
 def _restarts(row: Instance | None, profile: Profile, now: int) -> int:
@@ -146,7 +172,7 @@ def _end(
     if action.reason == "crash":
         reason, detail = rest.why(code, signal)
         action = action._replace(reason=reason, detail=detail)
-        if reason == "port-taken" and profile is not None and profile.listen.port is None:
+        if reason == "port-taken" and profile is not None and _moves(profile, row):
             action = action._replace(due_ts=None)  # the next start takes another port, at once
     ended_ts = _ended_ts(row, now)
     with ctx.db:
@@ -156,6 +182,15 @@ def _end(
         ctx.wishes.retire(row.profile, now)
     _remove(row.exit_path)
     return action
+
+
+def _moves(profile: Profile, row: Instance) -> bool:
+    """Whether another try now would get another port; one that binds for us would only be taken again."""
+    from llamaagent.launch.listeners import port_free
+
+    return (
+        profile.listen.port is None and row.port is not None and not port_free(profile.listen.host, row.port)
+    )
 
 
 def _ended_ts(row: Instance, now: int) -> int:

@@ -30,12 +30,21 @@ def adopt_strays(ctx: Context, declared: Declared) -> bool:
     """
     from llamaagent.domain import instance as st
 
-    live = {row.profile for row in ctx.instances.newest() if row.status in st.LIVE}
+    rows = {row.profile: row for row in ctx.instances.newest()}
+    live = {row.profile for row in rows.values() if row.status in st.LIVE}
     adopted = False
     for found in find_launched(ctx.site_id, ctx.host):
         if found.server is None or found.profile in live or ctx.instances.launch_known(found.launch_id):
             continue
-        _adopt(ctx, declared, found, found.server)
+        row = rows.get(found.profile)
+        with ctx.db:
+            if (
+                row is not None and row.status == st.CREATED
+            ):  # held, says an older copy: it was launched since
+                let_go = act.Action(act.CANCEL, row.profile, row.id, "adopted", status=st.STOPPED)
+                now = ctx.clock.now()
+                ctx.instances.ended(row, let_go, None, None, now, now)
+            _adopt(ctx, declared, found, found.server)
         live.add(found.profile)
         adopted = True
     return adopted

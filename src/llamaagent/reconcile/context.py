@@ -42,6 +42,7 @@ class Context(NamedTuple):
     host: HostPaths = HostPaths()
     only: frozenset[str] | None = None  # act for these profiles alone
     approved: bool = False  # retirements beyond the guard
+    counting: bool = True  # failed probes count: not in the passes of someone who only waits
     checkpoint: Callable[[str], None] = nothing
 
     def chosen(self, profile: str) -> bool:

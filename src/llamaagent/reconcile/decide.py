@@ -9,9 +9,9 @@ from __future__ import annotations
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
-from llamaagent.domain import sight as seen
 from llamaagent.domain.plan import Action, Arithmetic, Plan
 from llamaagent.domain.wish import Override, Wish, in_force, wish
+from llamaagent.reconcile.health import healthy, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sight import Sight
 
-# Ends after which the next start is not held back: nothing was wrong with the server.
-_NO_BACKOFF = frozenset({"update", "restart", "reboot", "not-launched", "override", "state", "lost"})
-# Ends that were asked for: the launch reads `stopped`; every other end reads `error`.
+# Ends with which nothing was wrong: the launch reads `stopped`, and the next start is not held back.
+# Every other end reads `error`.
 _ASKED = frozenset({"override", "state", "retired", "host", "update", "restart", "reboot", "not-launched"})
 
 
@@ -34,6 +33,8 @@ class Subject(NamedTuple):
     row: Instance | None = None
     sight: Sight | None = None
     override: Override | None = None
+    age_s: int | None = None  # of its server, by a clock that nobody sets; None = not known
+    counts: bool = True  # whether this look is a pass's own probe, and not one of those while it waits
 
 
 class World(NamedTuple):
@@ -104,7 +105,7 @@ def _over(subject: Subject, want: Wish, now: int) -> list[Action]:
         if not asked and not changed:
             if _stays_down(profile, row):
                 return []
-            # A time further off than any wait we set was written before the clock was set back.
+            # A longer wait than any we set was written before the clock was set back.
             longest = max(profile.restart.backoff_s, profile.restart.max_backoff_s)
             if row.retry_ts is not None and now < row.retry_ts <= now + longest:
                 return []
@@ -112,10 +113,10 @@ def _over(subject: Subject, want: Wish, now: int) -> list[Action]:
 
 
 def _asked_since(override: Override | None, row: Instance) -> bool:
-    """Did an operator speak after this launch ended? The launch that the word itself led to does not count."""
-    if override is None or override.created_ts < (row.ended_ts or 0):
+    """Did an operator speak after this launch ended? A word that led to a launch is done and does not count."""
+    if override is None or override.done_ts is not None:
         return False
-    return override.created_ts > (row.launched_ts or 0)
+    return override.action == "restart" or override.created_ts >= (row.ended_ts or 0)
 
 
 def _start_reason(row: Instance | None, want: Wish) -> str:
@@ -161,7 +162,7 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
     stop = _reason_to_stop(subject, row, want, now)
     if stop is not None:
         return [_stop(subject, row, sight, stop, now)]
-    return _health(subject, row, sight, now)
+    return judge(subject, row, sight, now)
 
 
 def _ended(row: Instance, sight: Sight, profile: Profile | None, now: int) -> list[Action] | None:
@@ -173,7 +174,7 @@ def _ended(row: Instance, sight: Sight, profile: Profile | None, now: int) -> li
     if row.pid is None and not sight.exit_known:
         if sight.wrapper_alive:
             return []  # spawned this moment: the next look knows its pid
-        if sight.gone:
+        if sight.gone and row.wrapper_pid is None:
             return [_end(row, "not-launched", "the agent ended before the launch was made", profile, now)]
     if sight.wrapper_alive and not sight.exit_known:
         return []  # the wrapper is about to write the exit status
@@ -196,7 +197,7 @@ def _how(sight: Sight) -> str:
 def _end(row: Instance, reason: str, detail: str, profile: Profile | None, now: int) -> Action:
     status = st.STOPPED if reason in _ASKED else st.ERROR
     retry = None
-    if profile is not None and reason not in _NO_BACKOFF and reason not in _ASKED:
+    if profile is not None and reason not in _ASKED:
         retry = now + profile.restart.backoff_s
     return Action(act.END, row.profile, row.id, reason, detail, due_ts=retry, status=status)
 
@@ -216,8 +217,8 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     if changed and (profile.update.restart == "now" or (profile.update.restart == "when_idle" and idle)):
         return Wish(wanted=False, reason="update", detail="the profile changed")
     timeout = profile.health.start_timeout_s
-    waited = now - (row.launched_ts or now)
-    if row.status == st.LOADING and timeout is not None and waited >= timeout and not _healthy(subject.sight):
+    waited = now - (row.launched_ts or now) if subject.age_s is None else subject.age_s
+    if row.status == st.LOADING and timeout is not None and waited >= timeout and not healthy(subject.sight):
         return Wish(wanted=False, reason="start-timeout", detail=f"not healthy after {waited} s")
     if (
         row.status == st.UNHEALTHY
@@ -255,48 +256,3 @@ def _stopping(subject: Subject, row: Instance, sight: Sight, now: int) -> list[A
     signal = "TERM" if row.signals_sent < 2 else "KILL"
     detail = f"SIG{signal}" + (" again" if row.signals_sent == 1 or row.signals_sent > 2 else "")
     return [Action(act.SIGNAL, row.profile, row.id, "signal", detail, signal=signal, due_ts=now + grace)]
-
-
-def _healthy(sight: Sight | None) -> bool:
-    """The server answers well, and it is our server that answers."""
-    return sight is not None and sight.health == seen.OK and sight.listener in {"ours", "unknown"}
-
-
-def _health(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Action]:
-    """Judge one probe."""
-    healthy = _healthy(sight)
-    figures = (Arithmetic("http_status", sight.http_status), Arithmetic("health_ms", sight.health_ms))
-    if row.status == st.LOADING:
-        if healthy:
-            took = now - (row.launched_ts or now)
-            return [
-                Action(
-                    act.READY,
-                    row.profile,
-                    row.id,
-                    "healthy",
-                    f"seen healthy {took} s after the launch",
-                    figures,
-                )
-            ]
-        return []
-    if sight.health == seen.NOT_ASKED:
-        return []
-    limit = subject.profile.health.failures if subject.profile is not None else 3
-    if healthy:
-        if row.status == st.UNHEALTHY:
-            return [Action(act.RECOVERED, row.profile, row.id, "healthy", None, figures)]
-        return [Action(act.HEALED, row.profile, row.id, "healthy")] if row.failures else []
-    detail = _sick(sight)
-    counted = (*figures, Arithmetic("failures", row.failures + 1), Arithmetic("limit", limit))
-    if row.status == st.RUNNING and row.failures + 1 >= limit:
-        return [Action(act.UNHEALTHY, row.profile, row.id, "health", detail, counted)]
-    return [Action(act.FAILING, row.profile, row.id, "health", detail, counted)]
-
-
-def _sick(sight: Sight) -> str:
-    if sight.listener == "stranger":
-        return "another program answers on its port"
-    if sight.http_status is not None:
-        return f"health answered {sight.http_status}"
-    return f"health probe: {sight.health}"

@@ -62,6 +62,17 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
     )
 
 
+def ask_before_change(ctx: Context, profile: Profile, row: Instance) -> None:
+    """Ask what can be known while the old launch still runs and holds its port and its cards. Raises HeldError."""
+    if profile.runtime.kind != "process":
+        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
+    _model_file(profile)
+    _binary(ctx, profile)
+    _secrets(ctx, profile)
+    if profile.listen.port not in {None, row.port}:
+        _port(ctx, profile, ())
+
+
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
     path = profile.model.path
     if path is None:
@@ -131,8 +142,24 @@ def _place(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None) -
     need = Need(asked.gpus, asked.gpu_memory_mib or estimate_mib(size), asked.exclusive)
     found = place(need, cards(ctx, gpus), ctx.settings.headroom.gpu_memory_mib)
     if isinstance(found, Refusal):
-        raise HeldError(found.reason, found.detail, found.arithmetic)
+        raise HeldError(found.reason, found.detail, (*found.arithmetic, *_holders(ctx, gpus)))
     return found
+
+
+def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
+    """Who has the memory of each card, in words: a refusal names them."""
+    from llamaagent.reconcile.record import holders_of
+
+    told: dict[str, list[str]] = {card.uuid: [] for card in gpus.cards}
+    ours = {row.id: row.profile for row in ctx.instances.newest()}
+    for one in holders_of(ctx, gpus):
+        who = ours.get(one.instance_id or 0) or f"pid {one.pid} ({one.user or '?'}: {one.command or '?'})"
+        told[one.uuid].append(f"{who} holds {'?' if one.memory_mib is None else one.memory_mib} MiB")
+    for reserved in ctx.instances.reservations():
+        if reserved.uuid in told:
+            told[reserved.uuid].append(f"{reserved.holder} has reserved {reserved.memory_mib} MiB")
+    named = [(card.index, "; ".join(told[card.uuid])) for card in gpus.cards if told[card.uuid]]
+    return tuple(Arithmetic(f"gpu{index}_holders", text) for index, text in named)
 
 
 def estimate_mib(size: int | None) -> int:

@@ -43,13 +43,21 @@ def describe(folder: str) -> GitState:
 
 
 def still_committed(path: str) -> bool:
-    """Is the file, though gone or changed on disk, part of HEAD as it was? False outside git or when unknown."""
+    """Is the file, though gone or changed on disk, part of HEAD as it was? False outside git.
+
+    True also when git cannot be asked (no program, another user's work tree): what is not known stops nothing.
+    """
     folder = os.path.dirname(path)
     while folder != "/" and not os.path.isdir(folder):
         folder = os.path.dirname(folder)
-    root = work_tree(folder)
+    path = os.path.join(
+        os.path.realpath(folder), os.path.relpath(path, folder)
+    )  # a linked folder lies elsewhere
+    root = work_tree(os.path.realpath(folder))
     if root is None:
         return False
+    if _git(root, "rev-parse", "--git-dir") is None:
+        return True
     listed = _git(root, "ls-tree", "--name-only", "HEAD", "--", os.path.relpath(path, root))
     if not listed or not listed.strip():
         return False
@@ -59,6 +67,7 @@ def still_committed(path: str) -> bool:
 
 def _git(folder: str, *words: str) -> str | None:
     """Output of a git command, None when it fails or is not there."""
+    from llamaagent.base.errors import ServiceUnavailableError
     from llamaagent.base.run import run
 
     environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
@@ -71,6 +80,6 @@ def _git(folder: str, *words: str) -> str | None:
             env=environment,
             cwd="/",
         )
-    except OSError:
+    except ServiceUnavailableError:
         return None
     return result.out.decode("utf-8", "replace") if result.code == 0 else None

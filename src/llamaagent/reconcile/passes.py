@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
@@ -72,14 +73,15 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     declared = declare(ctx, asked)
     _forget_lapsed(ctx, declared)
     done: list[Action] = []
-    scanned = False
-    for _ in range(_ROUNDS):
+    sure: set[str | None] = {None} if _seen_lately(ctx) else set()
+    for number in range(_ROUNDS):
         rows, view = _look(ctx, declared, until)
-        plan = decide(world(ctx, declared, rows, view))
-        if not scanned and any(action.kind == act.START for action in plan.actions):
-            scanned = True  # before anything is started: is there a live server that has lost its row?
-            if _adopt(ctx, declared):
-                continue
+        plan = decide(world(ctx, declared, rows, view, first=number == 0))
+        # Before anything is started, and after a time without passes: has a live server lost its row?
+        unsure = {None, *(action.profile for action in plan.actions if action.kind == act.START)} - sure
+        sure |= unsure
+        if unsure and _adopt(ctx, declared):
+            continue
         _join(ctx, rows, view)
         if (
             not plan.actions
@@ -129,8 +131,10 @@ def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
     return decide(world(ctx, declared, rows, view)), rows, view, declared
 
 
-def world(ctx: Context, declared: Declared, rows: Iterable[Instance], view: View) -> World:
-    """Everything that `decide` is told."""
+def world(
+    ctx: Context, declared: Declared, rows: Iterable[Instance], view: View, *, first: bool = True
+) -> World:
+    """Everything that `decide` is told. first: the pass's first look, whose probes count."""
     overrides = ctx.wishes.overrides()
     by_name = {row.profile: row for row in rows}
     names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
@@ -147,9 +151,19 @@ def world(ctx: Context, declared: Declared, rows: Iterable[Instance], view: View
                 row,
                 view.sights.get(row.id) if row is not None else None,
                 overrides.get(name),
+                _age_s(ctx, row),
+                first and ctx.counting,
             )
         )
     return World(ctx.clock.now(), tuple(subjects), _approved(ctx, subjects))
+
+
+def _age_s(ctx: Context, row: Instance | None) -> int | None:
+    """How long the server lives by the clock since boot; the wall clock may have been set since."""
+    if row is None or row.start_ticks is None or row.status not in st.LIVE:
+        return None
+    age = ctx.clock.boottime() - row.start_ticks / os.sysconf("SC_CLK_TCK")
+    return int(age) if age >= 0 else None  # a host without /proc counts its ticks otherwise
 
 
 def _approved(ctx: Context, subjects: Iterable[Subject]) -> bool:
@@ -181,6 +195,12 @@ def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
         ctx.instances.spawned(row.id, found.wrapper, found.server, now)
         action = act.Action(act.ADOPT, row.profile, row.id, "adopted", f"pid {found.server.pid}")
         ctx.journal.note(action, now)
+
+
+def _seen_lately(ctx: Context) -> bool:
+    """False for a database that is new, that slept, or that is an older copy: rows may be missing from it."""
+    last = ctx.samples.last_system()
+    return last is not None and 0 <= ctx.clock.now() - last.ts <= 4 * max(60, ctx.settings.interval_s)
 
 
 def _adopt(ctx: Context, declared: Declared) -> bool:
@@ -231,9 +251,9 @@ def _watch_stops(ctx: Context, until: float) -> None:
 def stop_everything(ctx: Context, timeout_s: float = 60.0) -> None:
     """Stop every live instance as if its profile said `state: stopped`, and wait until they are gone."""
     until = ctx.clock.monotonic() + timeout_s
-    stopped = tuple(profile._replace(state="stopped") for profile in ctx.site.profiles)
-    ctx = ctx._replace(site=ctx.site._replace(profiles=stopped), approved=True)
-    declared = Declared({profile.name: profile for profile in stopped}, {}, {})
+    found = declare(ctx, _Asked(ctx))
+    stopped = {name: profile._replace(state="stopped") for name, profile in found.profiles.items()}
+    declared = found._replace(profiles=stopped)
     borders = Borders(ctx.read_gpus, lambda: (None, None))
     while ctx.clock.monotonic() < until:
         rows, view = _look(ctx, declared, until)

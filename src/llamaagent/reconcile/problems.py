@@ -37,36 +37,77 @@ def problems(ctx: Context, result: PassResult) -> dict[str, str]:
             found[f"folder:{folder.path}"] = f"{folder.path}: {folder.error}"
     for name, why in result.declared.kept.items():
         found[f"kept:{name}"] = f"{name}: {why}"
-    guards = [a for a in result.actions if a.kind == act.GUARD]
-    if guards:
-        found["guard"] = f"{guards[0].detail}; approve with: llamaagent run --once --yes"
+    for guard in [a for a in result.actions if a.kind == act.GUARD]:
+        found["guard"] = f"{guard.detail}; approve with: llamaagent run --once --yes"
+    return found | _of_profiles(ctx, result) | _refused(result)
+
+
+def _of_profiles(ctx: Context, result: PassResult) -> dict[str, str]:
+    """Profiles that are wanted and do not run as they should."""
+    found: dict[str, str] = {}
     overrides = ctx.wishes.overrides()
     rows = {row.profile: row for row in result.rows}
     for name, profile in sorted(result.declared.profiles.items()):
         row = rows.get(name)
         want = wish(profile, overrides.get(name), ctx.clock.now())
-        if row is not None and want.wanted and row.status in {st.CREATED, st.ERROR, st.UNHEALTHY}:
-            found[f"profile:{name}"] = _sentence(name, row, want, ctx.clock.now())
+        key = f"profile:{name}"
+        if row is None or not want.wanted:
+            continue
+        if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY}:
+            found[key] = _sentence(name, row, want, ctx.clock.now())
+        elif row.status == st.LOADING and row.restarts and (told := _told(ctx).get(key)):
+            found[key] = told  # launched again, and not proven yet: no end, and no news
     return found
 
 
+def _refused(result: PassResult) -> dict[str, str]:
+    """Changes that cannot be launched, of profiles whose old launch runs on."""
+    rows = {row.profile: row for row in result.rows}
+    return {
+        f"profile:{a.profile}": f"{a.profile}: its change is refused, the old launch runs on ({a.reason}: {a.detail})"
+        for a in result.actions
+        if a.kind == act.HOLD and a.profile in rows and rows[a.profile].status in st.LIVE
+    }
+
+
+def _told(ctx: Context) -> dict[str, str]:
+    """What was wrong after the pass before."""
+    stored = ctx.samples.metadata(_KEY)
+    told: dict[str, str] = json.loads(stored) if stored else {}
+    return told
+
+
 def _sentence(name: str, row: Instance, want: Wish, now: int) -> str:
-    """Without the seconds to the next try, which would be news on every pass."""
+    """Without the seconds to the next try and the number of tries, which would be news again and again."""
     shown = state(row.status, row.reason, wish=want, restarts=row.restarts, retry_ts=row.retry_ts, now=now)
     shown = shown.split(", retry in", 1)[0]
-    times = f", {row.restarts + 1} times in a row" if row.status == st.ERROR and row.restarts else ""
+    times = " again and again" if row.status == st.ERROR and row.restarts else ""
     detail = f" ({row.reason}: {row.detail})" if row.detail else f" ({row.reason})"
     return f"{name}: {shown}{times}{detail}"
 
 
 def news(ctx: Context, found: dict[str, str]) -> News:
     """Compare with what was said last, and remember what is said now."""
-    stored = ctx.samples.metadata(_KEY)
-    before: dict[str, str] = json.loads(stored) if stored else {}
+    before = _told(ctx)
+    if ctx.only is not None:  # a pass for some has nothing new to say about the others
+        found = {key: text for key, text in before.items() if not _about(ctx, key, others=False)} | {
+            key: text for key, text in found.items() if not _about(ctx, key, others=True)
+        }
     if before == found:
         return News((), ())
     with ctx.db:
         ctx.samples.set_metadata(_KEY, json.dumps(found), ctx.clock.now())
-    appeared = tuple(text for key, text in found.items() if before.get(key) != text)
+    appeared = tuple(text for key, text in found.items() if _matter(before.get(key, "")) != _matter(text))
     ended = tuple(text for key, text in before.items() if key not in found)
     return News(appeared, ended)
+
+
+def _about(ctx: Context, key: str, *, others: bool) -> bool:
+    """Whether a problem is about a profile that this pass acts for, or about one of the others."""
+    kind, _, name = key.partition(":")
+    return kind in {"kept", "profile"} and ctx.chosen(name) != others
+
+
+def _matter(text: str) -> str:
+    """A problem without figures that differ from pass to pass: how much memory is free just now."""
+    return "".join(c for c in text if not c.isdigit()) if "(gpu-memory: " in text else text

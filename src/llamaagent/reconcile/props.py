@@ -28,10 +28,12 @@ def learn_from_props(ctx: Context, row: Instance, profile: Profile | None) -> No
         props = json.loads(answer.body)
     except ValueError:
         return
+    props = props if isinstance(props, dict) else {}
+    generation = props.get("default_generation_settings")
     build = props.get("build_info")
-    context = (props.get("default_generation_settings") or {}).get("n_ctx")
+    context = generation.get("n_ctx") if isinstance(generation, dict) else None
     with ctx.db:
         if isinstance(build, str):
             ctx.instances.build(row.id, build[:200])
-        if isinstance(context, int):
+        if isinstance(context, int) and 0 < context < 1 << 31:
             ctx.instances.effective(row.id, context, None)

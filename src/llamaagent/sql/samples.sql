@@ -1,9 +1,12 @@
 -- Measurements, requests and the log of what the agent did.
 
 -- name: select_last_system
+-- The row written last: the newest but when the clock was set back.
 SELECT ts, boot_id, cpu_cores, cpu_busy_ticks_total, cpu_ticks_total, disk_read_bytes_total, disk_write_bytes_total,
        network_rx_bytes_total, network_tx_bytes_total
-  FROM system_samples ORDER BY ts DESC LIMIT 1;
+  FROM system_samples
+ WHERE ts = coalesce((SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'last_sample_ts'),
+                     (SELECT max(ts) FROM system_samples));
 
 -- name: insert_system
 INSERT INTO system_samples (ts, interval_s, boot_id, cpu_cores, cpu_busy_ticks_total, cpu_ticks_total, cpu_permille,
@@ -29,7 +32,7 @@ ON CONFLICT (uuid) DO UPDATE
        last_boot_id = excluded.last_boot_id, status = 'present';
 
 -- name: mark_gpus_gone
-UPDATE gpus SET status = 'gone' WHERE last_seen_ts < :ts AND status = 'present';
+UPDATE gpus SET status = 'gone' WHERE last_seen_ts <> :ts AND status = 'present';
 
 -- name: insert_gpu
 INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_percent, memory_total_mib,
@@ -48,15 +51,20 @@ ON CONFLICT (gpu_id, pid) DO UPDATE
    SET memory_mib = excluded.memory_mib, user = excluded.user, command = excluded.command,
        instance_id = excluded.instance_id, last_seen_ts = excluded.last_seen_ts;
 
+-- name: doubt_gpu_holders
+-- Before the holders of a pass are written; who is not written again is deleted, in the same second too.
+UPDATE gpu_holders SET last_seen_ts = -1;
+
 -- name: delete_old_gpu_holders
-DELETE FROM gpu_holders WHERE last_seen_ts < :ts;
+DELETE FROM gpu_holders WHERE last_seen_ts = -1;
 
 -- name: select_last_instances
--- The newest sample of each live instance; one index seek each.
+-- The samples written last.
 SELECT s.instance_id, s.ts, s.cpu_ticks_total, s.read_bytes_total, s.write_bytes_total, s.prompt_tokens_total,
        s.predicted_tokens_total, s.prompt_ms_total, s.predicted_ms_total, s.decode_total
   FROM instance_samples AS s
- WHERE s.ts = (SELECT max(ts) FROM instance_samples);
+ WHERE s.ts = coalesce((SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'last_sample_ts'),
+                       (SELECT max(ts) FROM instance_samples));
 
 -- name: insert_instance
 INSERT INTO instance_samples (ts, instance_id, cpu_ticks_total, cpu_permille, rss_kib, threads, read_bytes_total,

@@ -63,6 +63,24 @@ def open_database(
         return db
 
 
+def has_moved(db: apsw.Connection) -> bool:
+    """Whether the file was deleted or replaced at its path since it was opened; writes would go nowhere."""
+    import ctypes
+
+    moved = ctypes.c_int(0)
+    db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    return bool(moved.value)
+
+
+def forsake(db: apsw.Connection) -> None:
+    """Close a connection whose file is no longer at its path.
+
+    SQLite would remove the WAL by its name at the end, and that name may be another database's by now.
+    """
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    db.close()
+
+
 def _prepare_file(path: str, *, make: bool, shared_group: str | None) -> None:
     gid = None if shared_group is None else _gid(shared_group)
     file_mode, folder_mode = (0o600, 0o700) if gid is None else (0o640, 0o750)

@@ -49,16 +49,18 @@ def translate(path: str) -> Iterator[None]:
 def _first(error: apsw.Error) -> apsw.Error:
     """The error that mattered.
 
-    On a full disk SQLite ends the transaction itself; `with db:` then fails to roll back, and that second
-    error arrives here with the first behind it.
+    On a full disk SQLite ends the transaction itself; each `with db:` around then fails to roll back, and the
+    last of these errors arrives here with the others behind it.
     """
-    cause = error.__context__
-    return cause if isinstance(error, apsw.SQLError) and isinstance(cause, apsw.Error) else error
+    while isinstance(error, apsw.SQLError) and isinstance(error.__context__, apsw.Error):
+        error = error.__context__
+    return error
 
 
 def _translated(path: str, error: apsw.Error) -> LlamaAgentError | None:
-    # A full quota and an exceeded file size limit arrive as failed writes; FullError is the full disk alone.
-    if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE:
+    # A full quota and an exceeded file size limit arrive as failed writes, a full disk below the WAL's index as a
+    # failed growth of it; FullError is the full disk alone.
+    if getattr(error, "extendedresult", None) in {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE}:
         return StoreFullError(f"{path} cannot be written: no space, or over a quota or a size limit")
     for theirs, ours, meaning, hint in _OURS:
         if isinstance(error, theirs):

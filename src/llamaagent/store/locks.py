@@ -6,6 +6,7 @@ start) is for people only.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 
@@ -50,7 +51,8 @@ class Lock:
                     raise LockHeldError(f"{self.path} is held" + (f" by {text}" if text else "")) from None
                 clock.sleep(_POLL_S)
         self._fd = fd
-        os.pwrite(fd, f"pid {os.getpid():<10}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # no space for a text that only people read
+            os.pwrite(fd, f"pid {os.getpid():<10}\n".encode(), 0)
         return self
 
     def release(self) -> None:

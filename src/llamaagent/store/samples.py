@@ -87,8 +87,9 @@ class SampleStore:
         return {row[0]: LastInstance(*row) for row in self._db.execute(_SQL["select_last_instances"])}
 
     def add_system(self, sample: SystemSample, facts: PassFacts, ts: int) -> None:
-        """One row of the machine."""
+        """One row of the machine; the next differences are taken from this time's rows, wherever the clock goes."""
         self._db.execute(_SQL["insert_system"], {**sample._asdict(), **facts._asdict(), "ts": ts})
+        self.set_metadata("last_sample_ts", str(ts), ts)
 
     def know_gpus(self, cards: Iterable[GpuSample], boot_id: str, ts: int) -> None:
         """The cards themselves: a reservation needs their rows, on the very first pass too."""
@@ -103,10 +104,11 @@ class SampleStore:
         for card in cards:
             given = {k: v for k, v in card._asdict().items() if k != "holders"}
             self._db.execute(_SQL["insert_gpu"], {**given, "ts": ts})
+        self._db.execute(_SQL["doubt_gpu_holders"])
         for holder in holders:
             self._db.execute(_SQL["upsert_gpu_holder"], {**holder._asdict(), "ts": ts})
         self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts})
-        self._db.execute(_SQL["delete_old_gpu_holders"], {"ts": ts})
+        self._db.execute(_SQL["delete_old_gpu_holders"])
 
     def add_instance(self, sample: InstanceSample, ts: int) -> None:
         """One row of an instance, and its averages, which outlive the row."""
