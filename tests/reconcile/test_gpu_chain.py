@@ -418,3 +418,20 @@ def test_what_is_free_just_now_is_no_news(box: Box) -> None:
         with box.context() as ctx:
             told.append(len(news(ctx, problems(ctx, run_pass(ctx))).appeared))
     assert told == [1, 0, 0]
+
+
+def test_a_server_whose_row_was_lost_gets_its_reservation_back(box: Box) -> None:
+    box.cards.sizes = {A: 1000}
+    box.profile("alpha", 500, resources={"exclusive": True})
+    box.until(alpha=st.RUNNING)
+    pid = box.row("alpha")["pid"]
+    database_path = box.site.env.get("LLAMAAGENT_DB_PATH") or places(box.site.env).database
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(database_path + suffix):
+            os.unlink(database_path + suffix)
+    box.profile("beta", 100)
+    box.once()
+    assert box.row("alpha")["pid"] == pid
+    assert json.loads(str(box.row("alpha")["gpus"])) == [A]
+    assert box.reserved() == {"alpha": {A: 500}}
+    assert box.row("beta")["reason"] == "gpu-memory"  # the card is alpha's alone

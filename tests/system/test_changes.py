@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from scratch_site import kill
 
 if TYPE_CHECKING:
     from scratch_site import Site
@@ -119,6 +120,24 @@ def test_the_guard_holds_a_mass_retirement_until_it_is_approved(site: Site) -> N
     assert ("guard", "guard") in site.decisions("a1")
     site.once("--yes")
     assert list(site.live()) == ["a4"]
+
+
+def test_what_the_guard_spared_stays_in_force_until_it_is_approved(site: Site) -> None:
+    names = ["a1", "a2", "a3"]
+    paths = {name: site.profile(name, restart={"backoff": "1s"}) for name in names}
+    site.profile("kept", state="stopped")
+    site.settle("running", *names)
+    for path in paths.values():
+        path.unlink()
+    site.once()
+    kill(site.live()["a3"][0])
+    site.once()
+    site.settle("running", *names)
+    assert sorted(site.live()) == names
+    site.once("--yes")
+    site.settle("stopped", *names)
+    assert {site.newest()[name]["reason"] for name in names} == {"retired"}
+    assert site.live() == {}
 
 
 def test_in_a_work_tree_a_file_must_be_gone_from_the_commit_too(site: Site) -> None:

@@ -12,11 +12,15 @@ import os
 from llamaagent.domain import plan as act
 from llamaagent.launch.adopt import find_launched
 from llamaagent.launch.identity import read_small
+from llamaagent.reconcile.gates import estimate_mib
 from llamaagent.reconcile.starting import LAUNCH_HASH
+from llamaagent.store.instances import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.domain.instance import Identity
+    from llamaagent.domain.profile import Profile
+    from llamaagent.domain.sample import GpuSample
     from llamaagent.launch.adopt import Found
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.declared import Declared
@@ -72,11 +76,33 @@ def _adopt(ctx: Context, declared: Declared, found: Found, server: Identity) -> 
     action = act.Action(
         act.ADOPT, found.profile, None, "adopted", f"pid {server.pid} was found without a row"
     )
-    ctx.instances.adopt(given, action, now)
+    cards = _cards(ctx, environment)
+    given["gpus"] = json.dumps([card.uuid for card in cards]) if cards else None
     with ctx.db:
+        ctx.samples.know_gpus(cards, server.boot_id, now)
+        ctx.instances.adopt(given, _claims(cards, profile, str(given["model_path"] or "")), action, now)
         ctx.samples.log(
             "warning", found.profile, f"adopted pid {server.pid}: its row was lost", now, "decision"
         )
+
+
+def _cards(ctx: Context, environment: dict[str, str]) -> tuple[GpuSample, ...]:
+    """The cards that the server was given, as far as they are there."""
+    named = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if named in ([""], ["-1"]):
+        return ()
+    return tuple(card for card in ctx.read_gpus().cards if card.uuid in named)
+
+
+def _claims(cards: tuple[GpuSample, ...], profile: Profile | None, model: str) -> tuple[Claim, ...]:
+    """What it is reckoned to hold: as its profile or its model's file would have reserved."""
+    if not cards:
+        return ()
+    declared = profile.resources.gpu_memory_mib if profile is not None else None
+    size = os.stat(model).st_size if os.path.isfile(model) else None
+    share = -(-(declared or estimate_mib(size)) // len(cards))
+    exclusive = profile is not None and profile.resources.exclusive
+    return tuple(Claim(card.uuid, share, exclusive) for card in cards)
 
 
 def _words(ctx: Context, server: Identity, name: str) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from llamaagent.store.wishes import Revision
 
 
+AWAITING = "no file declares it; that it is retired waits for: llamaagent run --once --yes"
+
+
 class Declared(NamedTuple):
     """profiles: in force, by name. kept: those that only their last good revision declares, and why."""
 
@@ -30,12 +33,16 @@ class Declared(NamedTuple):
 
 
 def in_force(
-    site: Site, hashes: dict[str, tuple[str, str]], last_good: Iterable[Revision] | None
+    site: Site,
+    hashes: dict[str, tuple[str, str]],
+    last_good: Iterable[Revision] | None,
+    held_back: frozenset[str] = frozenset(),
 ) -> Declared:
     """Join the files with what they declared before.
 
     hashes: profile -> (hash, source) of every last good revision; last_good: their documents, asked for only
-    when some profile is missing from the files (None = none is).
+    when some profile is missing from the files (None = none is). held_back: profiles that stay in force, because
+    the guard stopped their retirement and nobody has approved it yet.
     """
     profiles = {profile.name: profile for profile in site.profiles}
     kept: dict[str, str] = {}
@@ -47,7 +54,7 @@ def in_force(
         if name in site.other_hosts:
             gone[name] = "host"
             continue
-        why = _keep(site, revision)
+        why = _keep(site, revision) or (AWAITING if name in held_back else None)
         if why is None:
             gone[name] = "retired"
             continue

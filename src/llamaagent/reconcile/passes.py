@@ -29,6 +29,7 @@ PASS_S = 10.0
 _STOP_WAIT_S = 4.0  # of a pass may go into watching servers end
 _SOON_S = 0.2  # between two signals, however short the grace
 _POLL_S = 0.02
+_HELD_BACK = "held_back_retirements"
 _ROUNDS = 12  # a bound for the impossible: each round moves at least one launch one step
 
 
@@ -77,6 +78,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     for number in range(_ROUNDS):
         rows, view = _look(ctx, declared, until)
         plan = decide(world(ctx, declared, rows, view, first=number == 0))
+        _hold_back(ctx, plan, declared)
         # Before anything is started, and after a time without passes: has a live server lost its row?
         unsure = {None, *(action.profile for action in plan.actions if action.kind == act.START)} - sure
         sure |= unsure
@@ -104,7 +106,29 @@ def declare(ctx: Context, asked: _Asked) -> Declared:
     if fresh:
         ctx.wishes.declare(fresh, asked.git(), ctx.clock.now())
         hashes |= {p.name: (p.profile_hash, p.source) for p in fresh}
-    return in_force(ctx.site, hashes, ctx.wishes.last_good() if missing(ctx.site, hashes) else None)
+    return _join_declared(ctx, hashes)
+
+
+def _join_declared(ctx: Context, hashes: dict[str, tuple[str, str]]) -> Declared:
+    if not missing(ctx.site, hashes):
+        return in_force(ctx.site, hashes, None)
+    return in_force(ctx.site, hashes, ctx.wishes.last_good(), _held_back(ctx))
+
+
+def _held_back(ctx: Context) -> frozenset[str]:
+    """Profiles whose retirement the guard has stopped, and nobody has approved."""
+    stored = None if ctx.approved else ctx.samples.metadata(_HELD_BACK)
+    return frozenset(json.loads(stored)) if stored is not None else frozenset()
+
+
+def _hold_back(ctx: Context, plan: Plan, declared: Declared) -> None:
+    """When the guard stops a retirement, everything that is gone stays in force until it is approved."""
+    guarded = any(action.kind == act.GUARD for action in plan.actions)
+    if not guarded and not (ctx.approved and ctx.samples.metadata(_HELD_BACK) is not None):
+        return
+    names = {name for name, reason in declared.gone.items() if reason == "retired"} if guarded else set()
+    with ctx.db:
+        ctx.samples.set_metadata(_HELD_BACK, json.dumps(sorted(names | _held_back(ctx))), ctx.clock.now())
 
 
 def _forget_lapsed(ctx: Context, declared: Declared) -> None:
@@ -118,6 +142,7 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
 def _retire(ctx: Context, declared: Declared, rows: Iterable[Instance]) -> None:
     """What no file declares any more and does not run is not looked for again."""
     live = {row.profile for row in rows if row.status not in st.OVER}
+    live |= _held_back(ctx)
     for name, reason in declared.gone.items():
         if reason == "retired" and name not in live and ctx.chosen(name):
             ctx.wishes.retire(name, ctx.clock.now())
@@ -126,7 +151,7 @@ def _retire(ctx: Context, declared: Declared, rows: Iterable[Instance]) -> None:
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
     """What a pass would do now. Writes nothing."""
     hashes = ctx.wishes.last_hashes()
-    declared = in_force(ctx.site, hashes, ctx.wishes.last_good() if missing(ctx.site, hashes) else None)
+    declared = _join_declared(ctx, hashes)
     rows, view = _look(ctx, declared, ctx.clock.monotonic() + PASS_S)
     return decide(world(ctx, declared, rows, view)), rows, view, declared
 
@@ -172,7 +197,9 @@ def _approved(ctx: Context, subjects: Iterable[Subject]) -> bool:
     if len(retired) < 3:
         return ctx.approved
     if not ctx.approved:
-        return ctx.samples.metadata("approved_retirements") == json.dumps(retired)
+        return frozenset(retired) <= frozenset(
+            json.loads(ctx.samples.metadata("approved_retirements") or "[]")
+        )
     with ctx.db:
         ctx.samples.set_metadata("approved_retirements", json.dumps(retired), ctx.clock.now())
     return True

@@ -9,6 +9,7 @@ from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.shown import state
 from llamaagent.domain.wish import Wish, wish
+from llamaagent.reconcile.declared import AWAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,18 @@ def problems(ctx: Context, result: PassResult) -> dict[str, str]:
     for folder in ctx.site.folders:
         if folder.error is not None:
             found[f"folder:{folder.path}"] = f"{folder.path}: {folder.error}"
+    waiting = {name for name, why in result.declared.kept.items() if why == AWAITING}
+    if any(action.kind == act.GUARD for action in result.actions):
+        waiting |= {name for name, why in result.declared.gone.items() if why == "retired"}
+    if waiting:
+        names = ", ".join(sorted(waiting))
+        found["guard"] = (
+            f"no file declares {names} any more, too many at once: they run on; "
+            "if that is meant: llamaagent run --once --yes"
+        )
     for name, why in result.declared.kept.items():
-        found[f"kept:{name}"] = f"{name}: {why}"
-    for guard in [a for a in result.actions if a.kind == act.GUARD]:
-        found["guard"] = f"{guard.detail}; approve with: llamaagent run --once --yes"
+        if name not in waiting:
+            found[f"kept:{name}"] = f"{name}: {why}"
     return found | _of_profiles(ctx, result) | _refused(result)
 
 

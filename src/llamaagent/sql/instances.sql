@@ -90,10 +90,10 @@ UPDATE instances
 -- A live server of this site whose row is lost: the row is written again from what /proc and its environment say.
 INSERT INTO instances (profile, kind, project, status, reason, detail, since_ts, launch_id, launch_hash, profile_hash,
                        host, port, boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path,
-                       created_ts, launched_ts, last_seen_ts, argv, model_path, log_offset_bytes, model_id)
+                       created_ts, launched_ts, last_seen_ts, argv, model_path, gpus, log_offset_bytes, model_id)
 VALUES (:profile, 'process', :project, 'loading', 'adopted', :detail, :ts, :launch_id, :launch_hash, :profile_hash,
         :host, :port, :boot_id, :wrapper_pid, :wrapper_start_ticks, :pid, :start_ticks, :log_path, :exit_path,
-        :ts, :launched_ts, :ts, :argv, :model_path, 0, (SELECT id FROM models WHERE name = :profile))
+        :ts, :launched_ts, :ts, :argv, :model_path, :gpus, 0, (SELECT id FROM models WHERE name = :profile))
 RETURNING id;
 
 -- name: update_status

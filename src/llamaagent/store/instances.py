@@ -154,11 +154,16 @@ class InstanceStore:
         }
         with self._db:
             self._db.execute(_SQL["update_intent"], given)
-            for claim in claims:
-                reserved = {**claim._asdict(), "instance_id": instance_id, "holder": action.profile, "ts": ts}
-                reserved["project"] = intent.project
-                self._db.execute(_SQL["insert_reservation"], {**reserved, "reason": action.reason})
+            self._reserve(instance_id, claims, action, intent.project, ts)
             self._journal.decide(action, instance_id, ts)
+
+    def _reserve(
+        self, instance_id: int, claims: Iterable[Claim], action: Action, project: str, ts: int
+    ) -> None:
+        common = {"instance_id": instance_id, "holder": action.profile, "project": project, "ts": ts}
+        for claim in claims:
+            given = {**claim._asdict(), **common, "reason": action.reason}
+            self._db.execute(_SQL["insert_reservation"], given)
 
     def spawned(self, instance_id: int, wrapper: Identity | None, server: Identity | None, ts: int) -> None:
         """Store who runs it."""
@@ -175,10 +180,11 @@ class InstanceStore:
         with self._db:
             self._db.execute(_SQL["update_spawned"], given)
 
-    def adopt(self, given: dict[str, object], action: Action, ts: int) -> int:
+    def adopt(self, given: dict[str, object], claims: Iterable[Claim], action: Action, ts: int) -> int:
         """Write the row of a live server that has none. given: the columns of the statement. Gives its id."""
         with self._db:
             instance_id = int(self._db.execute(_SQL["insert_adopted"], {**given, "ts": ts}).get)
+            self._reserve(instance_id, claims, action, str(given["project"]), ts)
             self._journal.decide(action, instance_id, ts)
         return instance_id
 
