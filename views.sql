@@ -26,9 +26,9 @@ SELECT
     CASE WHEN i.status IN ('loading', 'running', 'unhealthy', 'stopping') THEN 'running' ELSE i.status END AS status,
     i.cpu_limit_milli / 1000.0 AS cpu_limit,
     i.memory_limit_mib / 1024.0 AS memory_limit_gb,
-    (SELECT json_group_array(CAST(g.idx AS TEXT) ORDER BY g.idx)
-       FROM json_each(i.gpus) AS u JOIN gpus AS g ON g.uuid = u.value
-      WHERE g.idx IS NOT NULL) AS gpu_devices,
+    (SELECT json_group_array(CAST(d.idx AS TEXT))
+       FROM (SELECT g.idx FROM json_each(i.gpus) AS u JOIN gpus AS g ON g.uuid = u.value
+              WHERE g.idx IS NOT NULL ORDER BY g.idx) AS d) AS gpu_devices,
     i.port_mappings,
     datetime(i.created_ts, 'unixepoch') AS created_at,
     datetime(i.launched_ts, 'unixepoch') AS started_at,
@@ -59,9 +59,9 @@ SELECT
     i.host,
     i.port,
     i.url,
-    (SELECT json_group_array(CAST(g.idx AS TEXT) ORDER BY g.idx)
-       FROM json_each(i.gpus) AS u JOIN gpus AS g ON g.uuid = u.value
-      WHERE g.idx IS NOT NULL) AS gpu_devices,
+    (SELECT json_group_array(CAST(d.idx AS TEXT))
+       FROM (SELECT g.idx FROM json_each(i.gpus) AS u JOIN gpus AS g ON g.uuid = u.value
+              WHERE g.idx IS NOT NULL ORDER BY g.idx) AS d) AS gpu_devices,
     i.context_size,
     i.gpu_layers,
     i.build,
@@ -92,13 +92,15 @@ SELECT
     s.rss_kib / 1048576.0 AS memory_used_gb,
     100.0 * s.rss_kib / 1024.0 / coalesce(
         i.memory_limit_mib, (SELECT y.memory_total_mib FROM system_samples AS y WHERE y.ts = s.ts)) AS memory_percent,
-    (SELECT json_group_array(json_object(
+    (SELECT json_group_array(json(d.one))
+       FROM (SELECT json_object(
                 'gpu_id', g.idx, 'uuid', g.uuid, 'utilization', c.utilization_percent,
                 'memory_used', c.memory_used_mib, 'memory_total', c.memory_total_mib,
-                'temperature', c.temperature_celsius, 'power_usage', c.power_mw / 1000.0) ORDER BY g.idx)
-       FROM json_each(i.gpus) AS u
-       JOIN gpus AS g ON g.uuid = u.value
-       JOIN gpu_samples AS c ON c.ts = s.ts AND c.gpu_id = g.id) AS gpu_metrics,
+                'temperature', c.temperature_celsius, 'power_usage', c.power_mw / 1000.0) AS one
+             FROM json_each(i.gpus) AS u
+             JOIN gpus AS g ON g.uuid = u.value
+             JOIN gpu_samples AS c ON c.ts = s.ts AND c.gpu_id = g.id
+             ORDER BY g.idx) AS d) AS gpu_metrics,
     s.read_bytes_total / 1048576.0 AS disk_read_mb,
     s.write_bytes_total / 1048576.0 AS disk_write_mb,
     s.network_rx_bytes_total / 1048576.0 AS network_rx_mb,
@@ -116,9 +118,9 @@ SELECT
     'running' AS status,
     i.cpu_limit_milli / 1000.0 AS cpu_limit,
     i.memory_limit_mib / 1024.0 AS memory_limit_gb,
-    (SELECT json_group_array(CAST(g.idx AS TEXT) ORDER BY g.idx)
-       FROM json_each(i.gpus) AS u JOIN gpus AS g ON g.uuid = u.value
-      WHERE g.idx IS NOT NULL) AS gpu_devices,
+    (SELECT json_group_array(CAST(d.idx AS TEXT))
+       FROM (SELECT g.idx FROM json_each(i.gpus) AS u JOIN gpus AS g ON g.uuid = u.value
+              WHERE g.idx IS NOT NULL ORDER BY g.idx) AS d) AS gpu_devices,
     datetime(i.created_ts, 'unixepoch') AS created_at,
     datetime(i.launched_ts, 'unixepoch') AS started_at,
     round(r.cpu_permille / 10.0, 2) AS avg_cpu,
@@ -147,12 +149,14 @@ SELECT
     s.memory_used_mib / 1024.0 AS memory_used_gb,
     s.memory_available_mib / 1024.0 AS memory_available_gb,
     100.0 * s.memory_used_mib / nullif(s.memory_total_mib, 0) AS memory_percent,
-    (SELECT json_group_array(json_object(
+    (SELECT json_group_array(json(d.one))
+       FROM (SELECT json_object(
                 'gpu_id', g.idx, 'uuid', g.uuid, 'name', g.name, 'utilization', c.utilization_percent,
                 'memory_used', c.memory_used_mib, 'memory_total', c.memory_total_mib,
-                'temperature', c.temperature_celsius, 'power_usage', c.power_mw / 1000.0) ORDER BY g.idx)
-       FROM gpu_samples AS c JOIN gpus AS g ON g.id = c.gpu_id
-      WHERE c.ts = s.ts) AS gpu_stats,
+                'temperature', c.temperature_celsius, 'power_usage', c.power_mw / 1000.0) AS one
+             FROM gpu_samples AS c JOIN gpus AS g ON g.id = c.gpu_id
+            WHERE c.ts = s.ts
+             ORDER BY g.idx) AS d) AS gpu_stats,
     s.load_1min_centi / 100.0 AS load_1min,
     s.load_5min_centi / 100.0 AS load_5min,
     s.load_15min_centi / 100.0 AS load_15min
@@ -625,18 +629,22 @@ SELECT
     s.sm_clock_mhz,
     s.memory_clock_mhz,
     s.throttle_reasons,
-    (SELECT json_group_array(json_object(
+    (SELECT json_group_array(json(d.one))
+       FROM (SELECT json_object(
                 'pid', h.pid, 'memory_mib', h.memory_mib, 'user', h.user, 'command', h.command,
-                'instance_id', h.instance_id, 'profile', i.profile, 'first_seen_ts', h.first_seen_ts) ORDER BY h.pid)
-       FROM gpu_holders AS h LEFT JOIN instances AS i ON i.id = h.instance_id
-      WHERE h.gpu_id = g.id) AS holders,
-    (SELECT json_group_array(json_object(
+                'instance_id', h.instance_id, 'profile', i.profile, 'first_seen_ts', h.first_seen_ts) AS one
+             FROM gpu_holders AS h LEFT JOIN instances AS i ON i.id = h.instance_id
+            WHERE h.gpu_id = g.id
+             ORDER BY h.pid) AS d) AS holders,
+    (SELECT json_group_array(json(d.one))
+       FROM (SELECT json_object(
                 'id', r.id, 'kind', r.kind, 'holder', r.holder, 'project', r.project, 'memory_mib', r.memory_mib,
                 'exclusive', json(iif(r.exclusive, 'true', 'false')), 'instance_id', r.instance_id,
-                'reason', r.reason, 'created_ts', r.created_ts, 'expires_ts', r.expires_ts) ORDER BY r.id)
-       FROM reservations AS r
-      WHERE r.gpu_id = g.id AND r.released_ts IS NULL
-        AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))) AS reservations,
+                'reason', r.reason, 'created_ts', r.created_ts, 'expires_ts', r.expires_ts) AS one
+             FROM reservations AS r
+            WHERE r.gpu_id = g.id AND r.released_ts IS NULL
+              AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))
+             ORDER BY r.id) AS d) AS reservations,
     (SELECT sum(r.memory_mib) FROM reservations AS r
       WHERE r.gpu_id = g.id AND r.released_ts IS NULL
         AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))) AS reserved_mib

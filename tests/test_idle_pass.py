@@ -36,13 +36,13 @@ sql store store.connect store.errors store.instances store.journal store.upgrade
 """
 LIBRARY = frozenset(_BOTH.split())
 _PASS = """
-cli.run
+cli.run cli.publishing
 collect collect.answer collect.cpu collect.disk collect.files collect.gpu collect.http collect.instance
 collect.load collect.memory collect.metrics collect.network collect.process collect.system
 domain.sample domain.sight
 launch.exits launch.listeners launch.process
 reconcile.context reconcile.decide reconcile.health reconcile.observe reconcile.passes reconcile.problems
-reconcile.record
+reconcile.record reconcile.retiring
 store.locks store.samples
 """
 PASS = LIBRARY | frozenset(_PASS.split())

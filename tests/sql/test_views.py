@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import apsw
 import pytest
 
 from llamaagent import sql
+from llamaagent.sql import ddl
+from llamaagent.store.connect import open_database
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 SERIES = ("system_samples", "gpu_samples", "instance_samples")
@@ -234,3 +237,28 @@ def test_stats_and_server_config_read_their_tables(site: apsw.Connection, now: i
         " VALUES ('port', '8080', 'int', 1, 1)"
     )
     assert rows(site, "SELECT * FROM server_config") == [{"key": "port", "value": "8080"}]
+
+
+def test_every_view_can_be_read_by_the_sqlite_that_python_brings(tmp_path: Path) -> None:
+    """Debian 12's SQLite is 3.40: nothing in the file may ask for more, or no other tool opens it at all."""
+    path = str(tmp_path / "data" / "llamaagent.db")
+    open_database(path).close()
+    other = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        views = [name for (name,) in other.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")]
+        assert len(views) > 20
+        for name in views:
+            other.execute(f'SELECT * FROM "{name}"').fetchall()
+    finally:
+        other.close()
+
+
+def test_no_aggregate_is_ordered_inside_its_brackets() -> None:
+    """`group_concat(x ORDER BY y)` came with SQLite 3.44; a sorted subquery does the same everywhere."""
+    for name in ("schema.sql", "views.sql"):
+        assert (
+            re.search(
+                r"(?:group_array|group_concat|group_object)\((?:[^()]|\([^()]*\))*\bORDER BY", ddl(name)
+            )
+            is None
+        )

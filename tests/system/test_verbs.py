@@ -209,3 +209,28 @@ def test_a_held_one_can_be_let_go(fake_site: Site) -> None:
     fake_site.once()
     row = fake_site.newest()["alpha"]
     assert (row["status"], row["reason"]) == ("stopped", "retired")
+
+
+def test_detach_is_journalled_and_rm_takes_the_row_of_models(site: Site) -> None:
+    path = site.profile("alpha")
+    site.profile("beta", state="stopped")
+    site.settle("running", "alpha")
+    pid = site.live()["alpha"][0]
+    assert site.run("detach", "alpha").rc == 0
+    assert site.decisions("alpha")[-1] == ("detach", "detached")
+    assert site.live() == {"alpha": [pid]}
+    kill(pid)
+    path.unlink()
+    assert site.count("models WHERE name = 'alpha'") == 1
+    assert site.run("rm", "alpha").rc == 0
+    assert site.count("models WHERE name = 'alpha'") == 0
+    assert site.count("instances WHERE profile = 'alpha'") == 1  # history stays
+
+
+def test_start_works_for_what_a_file_with_faults_declared_last(site: Site) -> None:
+    path = site.profile("alpha")
+    site.settle()
+    site.run("stop", "alpha")
+    path.write_text("model: [", encoding="utf-8")
+    assert site.run("start", "alpha").rc == 0
+    assert list(site.live()) == ["alpha"]

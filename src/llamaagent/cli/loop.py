@@ -8,7 +8,8 @@ import signal
 
 from llamaagent.base.errors import LlamaAgentError
 from llamaagent.cli.output import say
-from llamaagent.cli.run import one_pass, publish, refuse_broken_settings
+from llamaagent.cli.publishing import Publisher
+from llamaagent.cli.run import one_pass, refuse_broken_settings
 from llamaagent.cli.site import Opened, claim, database, load
 from llamaagent.launch.process import bury
 from llamaagent.store.locks import Lock
@@ -72,6 +73,7 @@ class _Agent:
         self.due = opened.clock.monotonic()
         self._values = values
         self._told: dict[str, str] = {}
+        self._publisher = Publisher()
 
     def one_round(self, db: Connection) -> bool:
         """One pass, whose failure is told and survived; False when the database is no longer where it was."""
@@ -87,7 +89,7 @@ class _Agent:
                         return False
                     self._reload()  # under the lock: what was read before a long wait may be old
                     one_pass(self._values, self.opened, db)
-                publish(self._values, self.opened, db)
+                self._publisher.beat(self._values, self.opened, db)
         except LlamaAgentError as error:
             trouble = f"this pass was left out: {error}"
         self._tell("pass", trouble)

@@ -57,25 +57,30 @@ def run(values: Values) -> int:
 
 
 def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: Declared) -> tuple[Action, ...]:
-    """The plan with what would be said to each start: where it goes, or why it is held."""
-    from llamaagent.reconcile.gates import HeldError, ask
+    """The plan with what would be said to each start and change: where it goes, or why it is held."""
+    from llamaagent.reconcile.gates import HeldError, ask, ask_before_change
     from llamaagent.reconcile.starting import held
 
     gpus: GpuReading | None = None
     made: list[Action] = []
+    running = {row.profile: row for row in rows}
     for action in plan.journalled():
-        if action.kind != act.START:
+        changed = action.kind == act.STOP and action.reason == "update"
+        profile = declared.profiles.get(action.profile)
+        if profile is None or not (changed or action.kind == act.START):
             made.append(action)
             continue
-        profile = declared.profiles[action.profile]
         gpus = gpus or ctx.read_gpus()
         try:
-            found = ask(ctx, profile, rows, gpus)
+            if changed:
+                placement = ask_before_change(ctx, profile, running[action.profile], gpus)
+            else:
+                placement = ask(ctx, profile, rows, gpus).placement
+                gpus = _less(gpus, placement)
         except HeldError as error:
             made.append(held(profile, error)._replace(instance_id=action.instance_id))
             continue
-        gpus = _less(gpus, found.placement)
-        made.append(action._replace(arithmetic=(*action.arithmetic, *found.placement.arithmetic)))
+        made.append(action._replace(arithmetic=(*action.arithmetic, *placement.arithmetic)))
     return tuple(made)
 
 

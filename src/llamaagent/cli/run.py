@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from llamaagent.reconcile.passes import PassResult
     from llamaagent.store.types import Connection
 
-REPORT_WAIT_S = 60.0
 _POLL_S = 0.2
 
 
@@ -48,6 +47,8 @@ def once(values: Values) -> int:
             result = one_pass(values, opened, db)
         if values.flag("wait"):
             _settle(values, opened, db, result, patience)
+        from llamaagent.cli.publishing import publish
+
         publish(values, opened, db)
     return BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
 
@@ -64,7 +65,9 @@ def refuse_broken_settings(opened: Opened) -> None:
 
 def one_pass(values: Values, opened: Opened, db: Connection, *, counting: bool = True) -> PassResult:
     """One pass under a lock that the caller holds; says what is news. counting: failed probes count."""
-    ctx = context(opened, db, only=_only(values, opened, db), approved=values.flag("yes"))
+    ctx = context(
+        opened, db, only=_only(values, opened, db), approved=values.flag("yes") and values.flag("once")
+    )
     result = run_pass(ctx._replace(counting=counting))
     told = news(ctx, problems(ctx, result))
     if not values.flag("quiet"):
@@ -120,31 +123,3 @@ def _settle(values: Values, opened: Opened, db: Connection, result: PassResult, 
                 result = one_pass(values, opened, db, counting=False)
         except LockHeldError:
             return
-
-
-def publish(values: Values, opened: Opened, db: Connection) -> None:
-    """Build the report in a child when it is due; at most a minute is spent waiting for it."""
-    every = opened.site.settings.reports.every_s
-    if every is None or values.flag("no_report"):
-        return
-    from llamaagent.store.samples import SampleStore
-
-    samples = SampleStore(db)
-    last = samples.metadata("report_ts")
-    now = opened.clock.now()
-    if last is not None and 0 <= now - int(last) < every:
-        return
-    with db:
-        samples.set_metadata("report_ts", str(now), now)
-    from llamaagent.base.run import run as run_program
-    from llamaagent.cli.report import command, environment
-
-    argv = command(opened)
-    result = run_program(argv, deadline_s=REPORT_WAIT_S, max_output_bytes=65536, env=environment(), cwd="/")
-    if result.code != 0:
-        reason = (
-            "it took too long" if result.timed_out else result.err.decode("utf-8", "replace").strip()[-500:]
-        )
-        say(f"the report was not built: {reason}")
-        with db:
-            samples.log("error", "report", f"not built: {reason}", now, "report")

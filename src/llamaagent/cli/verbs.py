@@ -9,6 +9,7 @@ from llamaagent.cli.output import say
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
+from llamaagent.domain.plan import Action
 from llamaagent.domain.wish import Override
 from llamaagent.reconcile.passes import run_pass
 from llamaagent.store.instances import InstanceStore
@@ -73,6 +74,7 @@ def rm(values: Values) -> int:
         code = _reach(values, opened, db, names, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
             store.deleted(name)
+            wishes.forget_model(name)
     return code
 
 
@@ -86,8 +88,16 @@ def detach(values: Values) -> int:
             for name in sorted(names):
                 with db:  # the word alone would read as "not wanted", and stop it
                     _say_override(values, opened, db, name, "detach")
-                    InstanceStore(db).detach(name, opened.clock.now())
+                    _forget(db, name, opened.clock.now())
     return 0
+
+
+def _forget(db: Connection, name: str, now: int) -> None:
+    store = InstanceStore(db)
+    row = next((row for row in store.newest() if row.profile == name and row.status not in st.OVER), None)
+    if row is not None:
+        detail = f"pid {row.pid} is left running" if row.pid is not None else None
+        store.detach(name, Action("detach", name, row.id, "detached", detail), now)
 
 
 def _opened(values: Values) -> Opened:
@@ -118,7 +128,8 @@ def _override(values: Values, action: str) -> int:
 def _say_override(values: Values, opened: Opened, db: Connection, name: str, action: str) -> None:
     now = opened.clock.now()
     declared = {p.name: p.state for p in opened.site.profiles}
-    if action in {"start", "restart"} and name not in declared:
+    kept = WishStore(db).last_hashes()  # a file with faults: what it declared last is in force
+    if action in {"start", "restart"} and name not in declared and name not in kept:
         raise UsageError(f"{name} is declared by no file on this host, so nothing can be started")
     override = Override(name, action, now, _until(values, now), declared.get(name), user(), None)
     WishStore(db).say(override, os.getuid(), values.text("note"), now)

@@ -44,7 +44,7 @@ def perform(
     elif row is None:
         return action
     elif action.kind == act.STOP and action.reason == "update" and action.profile in profiles:
-        done = _change(ctx, action, row, profiles[action.profile], now)
+        done = _change(ctx, action, row, profiles[action.profile], borders, now)
     else:
         done = _with_row(ctx, action, row, profiles.get(action.profile), view, now)
     if done.kind != act.HOLD:  # told where it is made, when it is news
@@ -52,10 +52,12 @@ def perform(
     return done
 
 
-def _change(ctx: Context, action: Action, row: Instance, profile: Profile, now: int) -> Action:
+def _change(
+    ctx: Context, action: Action, row: Instance, profile: Profile, borders: Borders, now: int
+) -> Action:
     """Stop what runs for a changed profile, unless the change cannot be launched: then the old one runs on."""
     try:
-        ask_before_change(ctx, profile, row)
+        ask_before_change(ctx, profile, row, borders.gpus())
     except HeldError as error:
         refused = held(profile, error)._replace(instance_id=row.id)
         if ctx.journal.note(refused, now):

@@ -62,15 +62,17 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
     )
 
 
-def ask_before_change(ctx: Context, profile: Profile, row: Instance) -> None:
-    """Ask what can be known while the old launch still runs and holds its port and its cards. Raises HeldError."""
+def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuReading) -> Placement:
+    """Ask everything while the old launch still runs, counting what it will free. Raises HeldError."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
-    _model_file(profile)
+    size, _ = _model_file(profile)
     _binary(ctx, profile)
+    placement = _place(ctx, profile, gpus, size, leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
+    return placement
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
@@ -135,12 +137,14 @@ def _who_holds(port: int) -> str:
     return f"port {port} is held by pid {holders[0].pid} ({holders[0].command})"
 
 
-def _place(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None) -> Placement:
+def _place(
+    ctx: Context, profile: Profile, gpus: GpuReading, size: int | None, *, leaving: int | None = None
+) -> Placement:
     asked = profile.resources
     if gpus.error is not None and asked.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
     need = Need(asked.gpus, asked.gpu_memory_mib or estimate_mib(size), asked.exclusive)
-    found = place(need, cards(ctx, gpus), ctx.settings.headroom.gpu_memory_mib)
+    found = place(need, cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib)
     if isinstance(found, Refusal):
         raise HeldError(found.reason, found.detail, (*found.arithmetic, *_holders(ctx, gpus)))
     return found
@@ -167,8 +171,11 @@ def estimate_mib(size: int | None) -> int:
     return 0 if size is None else int(size * 1.2 / 1048576) + 1
 
 
-def cards(ctx: Context, gpus: GpuReading) -> tuple[Card, ...]:
-    """The cards with what is promised on them and not yet taken."""
+def cards(ctx: Context, gpus: GpuReading, *, leaving: int | None = None) -> tuple[Card, ...]:
+    """The cards with what is promised on them and not yet taken.
+
+    leaving: an instance that is about to go, whose memory and reservation count as free.
+    """
     if not gpus.cards:
         return ()
     pids = {row.pid: row.id for row in ctx.instances.newest() if row.pid is not None and row.ended_ts is None}
@@ -180,12 +187,13 @@ def cards(ctx: Context, gpus: GpuReading) -> tuple[Card, ...]:
             owner = pids.get(holder.pid)
             if owner is not None:
                 used[owner] = used.get(owner, 0) + (holder.memory_mib or 0)
-        mine = [r for r in reserved if r.uuid == card.uuid]
+        mine = [r for r in reserved if r.uuid == card.uuid and (leaving is None or r.instance_id != leaving)]
         unused = sum(max(0, (r.memory_mib or 0) - used.get(r.instance_id or 0, 0)) for r in mine)
         total = card.memory_total_mib or 0
         free = (
             card.memory_free_mib if card.memory_free_mib is not None else total - (card.memory_used_mib or 0)
         )
+        free += used.get(leaving, 0) if leaving is not None else 0
         foreign = sum(1 for holder in card.holders if holder.pid not in pids)
         exclusive = any(r.exclusive for r in mine)
         made.append(Card(card.uuid, card.index, total, free, unused, exclusive, len(mine) + foreign))

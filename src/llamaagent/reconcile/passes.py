@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from llamaagent.base.record import NamedTuple
@@ -14,6 +13,7 @@ from llamaagent.reconcile.decide import Subject, World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
 from llamaagent.reconcile.record import Recorded, record
+from llamaagent.reconcile.retiring import approved, held_back, hold_back, retire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ PASS_S = 10.0
 _STOP_WAIT_S = 4.0  # of a pass may go into watching servers end
 _SOON_S = 0.2  # between two signals, however short the grace
 _POLL_S = 0.02
-_HELD_BACK = "held_back_retirements"
 _ROUNDS = 12  # a bound for the impossible: each round moves at least one launch one step
 
 
@@ -78,7 +77,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     for number in range(_ROUNDS):
         rows, view = _look(ctx, declared, until)
         plan = decide(world(ctx, declared, rows, view, first=number == 0))
-        _hold_back(ctx, plan, declared)
+        hold_back(ctx, plan, declared)
         # Before anything is started, and after a time without passes: has a live server lost its row?
         unsure = {None, *(action.profile for action in plan.actions if action.kind == act.START)} - sure
         sure |= unsure
@@ -94,7 +93,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
-    _retire(ctx, declared, rows)
+    retire(ctx, declared, rows)
     recorded = record(ctx, rows, view, asked.gpus()) if sample else None
     return PassResult(tuple(done), declared, rows, view, recorded)
 
@@ -112,23 +111,7 @@ def declare(ctx: Context, asked: _Asked) -> Declared:
 def _join_declared(ctx: Context, hashes: dict[str, tuple[str, str]]) -> Declared:
     if not missing(ctx.site, hashes):
         return in_force(ctx.site, hashes, None)
-    return in_force(ctx.site, hashes, ctx.wishes.last_good(), _held_back(ctx))
-
-
-def _held_back(ctx: Context) -> frozenset[str]:
-    """Profiles whose retirement the guard has stopped, and nobody has approved."""
-    stored = None if ctx.approved else ctx.samples.metadata(_HELD_BACK)
-    return frozenset(json.loads(stored)) if stored is not None else frozenset()
-
-
-def _hold_back(ctx: Context, plan: Plan, declared: Declared) -> None:
-    """When the guard stops a retirement, everything that is gone stays in force until it is approved."""
-    guarded = any(action.kind == act.GUARD for action in plan.actions)
-    if not guarded and not (ctx.approved and ctx.samples.metadata(_HELD_BACK) is not None):
-        return
-    names = {name for name, reason in declared.gone.items() if reason == "retired"} if guarded else set()
-    with ctx.db:
-        ctx.samples.set_metadata(_HELD_BACK, json.dumps(sorted(names | _held_back(ctx))), ctx.clock.now())
+    return in_force(ctx.site, hashes, ctx.wishes.last_good(), held_back(ctx))
 
 
 def _forget_lapsed(ctx: Context, declared: Declared) -> None:
@@ -137,15 +120,6 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
     for name, override in ctx.wishes.overrides().items():
         if ctx.chosen(name) and not still_counts(override, declared.profiles.get(name), now):
             ctx.wishes.lapse(name)
-
-
-def _retire(ctx: Context, declared: Declared, rows: Iterable[Instance]) -> None:
-    """What no file declares any more and does not run is not looked for again."""
-    live = {row.profile for row in rows if row.status not in st.OVER}
-    live |= _held_back(ctx)
-    for name, reason in declared.gone.items():
-        if reason == "retired" and name not in live and ctx.chosen(name):
-            ctx.wishes.retire(name, ctx.clock.now())
 
 
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
@@ -180,7 +154,7 @@ def world(
                 first and ctx.counting,
             )
         )
-    return World(ctx.clock.now(), tuple(subjects), _approved(ctx, subjects))
+    return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
 
 
 def _age_s(ctx: Context, row: Instance | None) -> int | None:
@@ -189,20 +163,6 @@ def _age_s(ctx: Context, row: Instance | None) -> int | None:
         return None
     age = ctx.clock.boottime() - row.start_ticks / os.sysconf("SC_CLK_TCK")
     return int(age) if age >= 0 else None  # a host without /proc counts its ticks otherwise
-
-
-def _approved(ctx: Context, subjects: Iterable[Subject]) -> bool:
-    """`--yes` approves what would be retired now, and is remembered for exactly that."""
-    retired = sorted(s.name for s in subjects if s.profile is None)
-    if len(retired) < 3:
-        return ctx.approved
-    if not ctx.approved:
-        return frozenset(retired) <= frozenset(
-            json.loads(ctx.samples.metadata("approved_retirements") or "[]")
-        )
-    with ctx.db:
-        ctx.samples.set_metadata("approved_retirements", json.dumps(retired), ctx.clock.now())
-    return True
 
 
 def _look(ctx: Context, declared: Declared, until: float) -> tuple[tuple[Instance, ...], View]:

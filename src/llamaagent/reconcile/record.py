@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from llamaagent.store.instances import LogPosition
     from llamaagent.store.samples import LastInstance, LastSystem
 
+_BOOTTIME = "last_sample_boottime_s"
+_STEP_S = 5  # less is rounding and the slow pull of NTP
 _HEALTH_WORDS = {seen.OK: "healthy", seen.LOADING: "loading", seen.NOT_ASKED: "unknown"}
 
 
@@ -44,9 +46,12 @@ def record(
     samples = _instances(ctx, live, view, gpus, now)
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
+    step = _clock_step_s(ctx, last, view.boot_id, now)
     with ctx.db:
         added = requests_before + sum(reading.store(ctx) for reading in readings)
-        ctx.samples.add_system(system, _facts(live, last, view.boot_id, added, now), now)
+        facts = _facts(live, last, view.boot_id, added, now)
+        ctx.samples.add_system(system, facts._replace(clock_step_s=step), now)
+        ctx.samples.set_metadata(_BOOTTIME, str(int(ctx.clock.boottime())), now)
         if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
             ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus), view.boot_id, now)
         for sample in samples:
@@ -92,6 +97,15 @@ def _facts(live: list[Instance], last: LastSystem | None, boot: str, requests: i
     uptime = max((now - (row.ready_ts or now) for row in active), default=0)
     same = last is not None and last.boot_id == boot and now > last.ts
     return PassFacts(now - last.ts if same and last else None, boot, len(active), max(0, uptime), requests)
+
+
+def _clock_step_s(ctx: Context, last: LastSystem | None, boot: str, now: int) -> int | None:
+    """How far the wall clock was set since the last row, against the clock since boot; None = it was not."""
+    stored = ctx.samples.metadata(_BOOTTIME)
+    if stored is None or last is None or last.boot_id != boot:
+        return None
+    step = (now - last.ts) - (int(ctx.clock.boottime()) - int(stored))
+    return step if abs(step) >= _STEP_S else None
 
 
 def _instances(

@@ -37,6 +37,10 @@ SELECT id FROM models WHERE name = :name;
 INSERT INTO models (name, origin, model_path, model_url, docker_repo, hf_repo, created_at, updated_at)
 VALUES (:name, 'profile', :model_path, :model_url, :docker_repo, :hf_repo, :ts, :ts);
 
+-- name: delete_model
+-- Its configuration goes with it; launches keep their history.
+DELETE FROM models WHERE name = :name AND origin = 'profile';
+
 -- name: update_model
 UPDATE models
    SET origin = 'profile', model_path = :model_path, model_url = :model_url, docker_repo = :docker_repo,

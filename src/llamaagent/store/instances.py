@@ -250,9 +250,10 @@ class InstanceStore:
             self._db.execute(_SQL["release_reservations"], {"instance_id": row.id, "ts": ts})
             self._journal.decide(action, row.id, ts)
 
-    def detach(self, profile: str, ts: int) -> None:
+    def detach(self, profile: str, action: Action, ts: int) -> None:
         """Forget a live launch: its row ends, its process does not."""
         with self._db:
+            self._journal.decide(action, action.instance_id, ts)
             self._db.execute(_SQL["release_of_profile"], {"profile": profile, "ts": ts})
             self._db.execute(_SQL["update_detached"], {"profile": profile, "ts": ts})
 

@@ -78,6 +78,11 @@ class WishStore:
         with self._db:
             self._db.execute(_REVISIONS["retire_revisions"], {"profile": profile, "ts": ts})
 
+    def forget_model(self, profile: str) -> None:
+        """Drop the row of `models` that a removed profile had."""
+        with self._db:
+            self._db.execute(_REVISIONS["delete_model"], {"name": profile})
+
     def healthy(self, profile: str, profile_hash: str, ts: int) -> None:
         """An instance of this revision became healthy."""
         with self._db:

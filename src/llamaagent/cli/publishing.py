@@ -1,0 +1,91 @@
+"""The report when it is due, drawn by a child: waited for by a pass of cron's, never by the loop."""
+
+from __future__ import annotations
+
+from llamaagent.cli.output import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from threading import Thread
+
+    from llamaagent.base.run import Result
+    from llamaagent.cli.site import Opened
+    from llamaagent.cli.spec import Values
+    from llamaagent.store.types import Connection
+
+_WAIT_S = 60.0
+_WORDS_KEPT = 500
+
+
+def publish(values: Values, opened: Opened, db: Connection) -> None:
+    """Build the report if it is due; at most a minute is spent waiting for it."""
+    argv = _take_turn(values, opened, db)
+    if argv is not None:
+        _tell(opened, db, _build(argv))
+
+
+class Publisher:
+    """The same for the loop: the child is started on one beat and its end looked at on a later one."""
+
+    def __init__(self) -> None:
+        self._thread: Thread | None = None
+        self._result: Result | None = None
+
+    def beat(self, values: Values, opened: Opened, db: Connection) -> None:
+        """Collect a build that has ended, start one that is due. Takes no time."""
+        if self._thread is not None:
+            if self._thread.is_alive():
+                return
+            self._thread = None
+            if self._result is not None:
+                _tell(opened, db, self._result)
+        argv = _take_turn(values, opened, db)
+        if argv is None:
+            return
+        from threading import Thread
+
+        # Only the waiting is done in the thread: it touches neither the database nor anything of ours.
+        self._thread = Thread(target=self._wait, args=(argv,), daemon=True)
+        self._thread.start()
+
+    def _wait(self, argv: tuple[str, ...]) -> None:
+        self._result = _build(argv)
+
+
+def _take_turn(values: Values, opened: Opened, db: Connection) -> tuple[str, ...] | None:
+    """The command line of the child when a report is due, which is noted: it will not be due again at once."""
+    every = opened.site.settings.reports.every_s
+    if every is None or values.flag("no_report"):
+        return None
+    from llamaagent.store.samples import SampleStore
+
+    samples = SampleStore(db)
+    last = samples.metadata("report_ts")
+    now = opened.clock.now()
+    if last is not None and 0 <= now - int(last) < every:
+        return None
+    with db:
+        samples.set_metadata("report_ts", str(now), now)
+    from llamaagent.cli.report import command
+
+    return command(opened)
+
+
+def _build(argv: tuple[str, ...]) -> Result:
+    from llamaagent.base.run import run
+    from llamaagent.cli.report import environment
+
+    return run(argv, deadline_s=_WAIT_S, max_output_bytes=65536, env=environment(), cwd="/")
+
+
+def _tell(opened: Opened, db: Connection, result: Result) -> None:
+    """Say and record that a build failed; one that did not is no news."""
+    if result.code == 0:
+        return
+    from llamaagent.store.samples import SampleStore
+
+    words = result.err.decode("utf-8", "replace").strip()[-_WORDS_KEPT:]
+    reason = "it took too long" if result.timed_out else words
+    say(f"the report was not built: {reason}")
+    with db:
+        SampleStore(db).log("error", "report", f"not built: {reason}", opened.clock.now(), "report")
