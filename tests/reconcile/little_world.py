@@ -107,10 +107,17 @@ class Host:
             self._apply(action)
         return actions
 
-    def settle(self, rounds: int = 40) -> None:
-        """Step until nothing is done; failing probes are only counted and go on for ever."""
+    def settle(self, rounds: int = 80) -> None:
+        """Step until nothing more comes of it.
+
+        A failing probe is only counted, and that goes on for ever; but a few in a row lead to a stop, so only
+        as many quiet steps as that takes show that nothing is left to do.
+        """
+        quiet = 0
         for _ in range(rounds):
-            if all(action.kind in {act.FAILING, act.GUARD} for action in self.step()):
+            done = self.step()
+            quiet = quiet + 1 if all(action.kind in {act.FAILING, act.GUARD} for action in done) else 0
+            if quiet > 6:
                 return
         raise AssertionError(f"does not settle: {self.step()}")
 
