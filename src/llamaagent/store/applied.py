@@ -11,6 +11,7 @@ import json
 from llamaagent.base.record import NamedTuple
 from llamaagent.sql import statements
 from llamaagent.store.columns import LOAD_MODES, SECTIONS, SERVER
+from llamaagent.store.read import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from llamaagent.config.argv import ArgValue
     from llamaagent.domain.profile import Profile
     from llamaagent.store.columns import Section
+    from llamaagent.store.read import Table
 
     Args = tuple[tuple[str, ArgValue], ...]
 
@@ -126,6 +128,11 @@ class AppliedStore:
             details["new"] = {key: new.get(key) for key in changed}
             text = json.dumps(details, ensure_ascii=False)
             self._db.execute(_SQL["insert_change"], {"profile": name, "details": text, "ts": ts})
+
+
+def model_list(db: Connection) -> Table:
+    """Every row of `models`, without its configuration."""
+    return select(db, "list_models", area="config_tables")
 
 
 def rows_of(
