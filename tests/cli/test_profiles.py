@@ -128,16 +128,17 @@ def test_export_to_a_pipe_is_one_stream_of_documents(agent: Agent, applied: Path
 def test_an_imported_model_is_exported_from_its_tables(agent: Agent, applied: Path, home: Path) -> None:
     with database(home) as db:
         db.execute(
-            "INSERT INTO models (name, origin, created_at, updated_at, model_path, ctx_size, hf_token)"
-            " VALUES ('old', 'import', 1, 1, '/old.gguf', 512, 'env:HF')"
+            "INSERT INTO models (name, origin, created_at, updated_at, model_path, ctx_size, hf_token, hf_file_v)"
+            " VALUES ('old', 'import', 1, 1, '/old.gguf', 512, 'env:HF', 'v.gguf')"
         )
         db.execute(
             "INSERT INTO model_sampling_config (model_id, created_at, updated_at, temperature)"
             " SELECT id, 1, 1, 0.5 FROM models WHERE name = 'old'"
         )
     db.close()
-    text = agent("profiles", "export", "old", cwd=applied).stdout
-    (applied / "profiles" / "old.yaml").write_text(text)
+    exported = agent("profiles", "export", "old", cwd=applied)
+    assert exported.stderr == "old: hf_file_v v.gguf was not carried over: no profile can say it\n"
+    (applied / "profiles" / "old.yaml").write_text(exported.stdout)
     old = loaded(applied)["old"]
     assert old.argv == ("--ctx-size", "512", "--temp", "0.5")
     assert (old.state, old.model.path, str(dict(old.secrets)["hf-token"])) == (

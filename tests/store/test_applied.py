@@ -154,6 +154,17 @@ def test_every_column_of_the_seeds_is_mapped_or_means_no_option() -> None:
     assert mapped == expected
 
 
+def test_every_column_is_an_option_a_leftover_or_bookkeeping(db: apsw.Connection) -> None:
+    declare(db, profile())
+    db.execute("UPDATE models SET hf_file_v = 'x'")
+    assert AppliedStore(db).leftovers(1) == {"hf_file_v": "x"}
+    told = set(re.findall(r"\w\.(\w+)", statements("config_tables")["select_leftovers"].partition("FROM")[0]))
+    for section in SECTIONS[1:]:
+        there = {row[1] for row in db.execute(f"PRAGMA table_info({section.table})")}
+        known = {column.column for column in section.columns} | told | {"mmap", "mlock", "custom_params"}
+        assert there - known == {"id", "model_id", "created_at", "updated_at"}
+
+
 @pytest.mark.parametrize("section", [*SECTIONS, SERVER], ids=lambda section: section.name)
 def test_every_statement_binds_all_columns_of_its_table(db: apsw.Connection, section: object) -> None:
     name = section.name  # type: ignore[attr-defined]

@@ -115,6 +115,8 @@ def _document(applied: AppliedStore, name: str, documents: dict[str, str]) -> di
     from llamaagent.config.document import filled
 
     places = {"path": source.path, "url": source.url, "hf": source.hf, "docker": source.docker}
+    for column, value in applied.leftovers(source.model_id).items():
+        say(f"{name}: {column} {value} was not carried over: no profile can say it")
     args = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in applied.args(source.model_id)

@@ -18,6 +18,17 @@ SELECT profile, document
  WHERE EXISTS (SELECT 1 FROM models WHERE name = r.profile)
    AND last_seen_ts = (SELECT max(last_seen_ts) FROM profile_revisions WHERE profile = r.profile);
 
+-- name: select_leftovers
+-- What an imported model may have that no profile can say: options that are gone, or that the agent itself passes.
+SELECT m.hf_file, m.hf_file_v, k.defrag_thold, g.list_devices, a.fit, l.model_url_draft, l.ctx_size_draft,
+       l.spec_replace
+  FROM models AS m
+  LEFT JOIN model_memory_config AS k ON k.model_id = m.id
+  LEFT JOIN model_gpu_config AS g ON g.model_id = m.id
+  LEFT JOIN model_advanced_config AS a ON a.model_id = m.id
+  LEFT JOIN model_lora_config AS l ON l.model_id = m.id
+ WHERE m.id = :model_id;
+
 -- name: insert_change
 INSERT INTO audit_log (ts, user_id, action, resource_type, resource_id, details)
 VALUES (:ts, NULL, 'config', 'profile', :profile, :details);

@@ -81,6 +81,11 @@ class AppliedStore:
         found = [stored for section in SECTIONS for stored in self.section(section, model_id)]
         return tuple(sorted({stored.option: stored.value for stored in found}.items()))
 
+    def leftovers(self, model_id: int) -> dict[str, SQLiteValue]:
+        """Columns of an imported model that are set and that no profile can say, with what stands there."""
+        (row,) = select(self._db, "select_leftovers", {"model_id": model_id}, area="config_tables").rows
+        return {column: value for column, value in row.items() if value is not None}
+
     def documents(self) -> dict[str, str]:
         """Profile -> its last good document, for every row of `models` that was declared once."""
         return {row[0]: row[1] for row in self._db.execute(_SQL["select_documents"])}
