@@ -157,6 +157,7 @@ def build() -> click.Group:
 GROUP_HELP = {
     "report": "The static report.",
     "db": "Care of the database.",
+    "profiles": "The configuration last applied, as the database has it.",
     "install": "Let cron or systemd run the agent.",
 }
 

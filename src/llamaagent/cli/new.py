@@ -34,7 +34,7 @@ def run(values: Values) -> int:
         return 0
     target = os.path.join(_folder(opened), f"{name}.yaml")
     _refuse_known(opened, name, target)
-    _write(target, text)
+    write_new(target, text)
     print(target)
     if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
         say(f"the model {line.model[1]} is not there yet")
@@ -115,7 +115,7 @@ def _refuse_known(opened: Opened, name: str, target: str) -> None:
         raise CannotCreateError(f"{name} is already declared by another file", hint="llamaagent check")
 
 
-def _write(target: str, text: str) -> None:
+def write_new(target: str, text: str) -> None:
     """Put the file there whole or not at all, never over another one."""
     part = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.getpid()}.part"
     try:
