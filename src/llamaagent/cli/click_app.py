@@ -156,6 +156,7 @@ def build() -> click.Group:
 
 GROUP_HELP = {
     "report": "The static report.",
+    "models": "Model files on this machine.",
     "db": "Care of the database.",
     "install": "Let cron or systemd run the agent.",
 }
