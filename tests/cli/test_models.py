@@ -1,11 +1,15 @@
 """`models scan`, `list`, `show`, `favorite`, `prune`."""
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from scratch_home import Agent
+from scratch_home import Agent, scratch_environment
 
 
 @pytest.fixture
@@ -156,3 +160,16 @@ def test_names_cannot_steer_a_terminal(agent: Agent, models: Path) -> None:
 
     assert "\33" not in scanned.stderr + listed.stdout
     assert "b.gguf: truncated" in scanned.stderr
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_is_for_terminals(home: Path, models: Path, quiet: bool) -> None:
+    """`agent` has no terminal, and the other tests hold that nothing is printed there."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "llamaagent", "models", "scan", str(models), *["-q"] * quiet]
+    subprocess.run(command, env=scratch_environment(home), stderr=theirs, timeout=60, check=True)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as terminal:
+        text = terminal.read1(1 << 16).decode()
+
+    assert ("reading 3/3 other.gguf" in text) is not quiet
