@@ -20,9 +20,9 @@ class Table(NamedTuple):
 
 
 def select(
-    db: Connection, name: str, given: Mapping[str, SQLiteValue] | None = None, *, area: str = "commands"
+    db: Connection, name: str, given: Mapping[str, SQLiteValue] | None = None, area: str = "commands"
 ) -> Table:
-    """Run a statement of sql/<area>.sql and fetch everything (no cursor stays open behind a reader's back)."""
+    """Run a statement of sql/AREA.sql and fetch everything (no cursor stays open behind a reader's back)."""
     columns: list[str] = []
 
     def note(cursor: Cursor, _sql: str, _bindings: object) -> bool:
