@@ -24,7 +24,7 @@ def program(folder: Path, body: str) -> str:
 
 def ask(folder: Path, body: str) -> str | None:
     found = places({"HOME": str(folder)})
-    return asking(found, deadline_s=1.0).help_of(program(folder, body))
+    return asking(found, deadline_s=1.0).help_of(program(folder, body), {})
 
 
 @pytest.mark.parametrize("body", ["sleep 60", "echo --model; kill -ABRT $$", "exit 3", "exec /nowhere"])
@@ -38,7 +38,7 @@ def test_what_is_no_program_at_all_gives_no_help(tmp_path: Path) -> None:
     path = tmp_path / "llama-server"
     path.write_bytes(b"\x7fELF nonsense")
     path.chmod(0o755)
-    assert asking(places({"HOME": str(tmp_path)})).help_of(str(path)) is None
+    assert asking(places({"HOME": str(tmp_path)})).help_of(str(path), {}) is None
 
 
 def test_the_program_is_not_told_of_options_in_the_environment(
@@ -63,6 +63,19 @@ def test_check_asks_the_embedded_server_what_it_offers(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert entry(["check"]) == code
     assert ("the embedded server has no such option" in capsys.readouterr().out) == bool(code)
+
+
+def test_the_program_runs_with_the_variables_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = """[ "$LIBRARIES" = found ] && printf '%s\\n' '--model FNAME' '--port N' '--new-flag N'"""
+    path = program(tmp_path, body)
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "llamaagent.yaml").write_text(f"binary: {path}\nenv: {{LIBRARIES: found}}\n")
+    (tmp_path / "profiles/p.yaml").write_text("model: m.gguf\nargs: {new-flag: 1}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert entry(["check"]) == 0
 
 
 def test_check_asks_the_program_that_the_settings_name_unless_portable(

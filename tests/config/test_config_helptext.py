@@ -40,7 +40,7 @@ class Programs:
             self.help_of, lambda: ["--model", "--port", "--ctx-size"], str(folder.root / "cache")
         )
 
-    def help_of(self, path: str) -> str | None:
+    def help_of(self, path: str, _env: object) -> str | None:
         self.asked.append(path)
         done = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=30, check=False)
         return done.stdout if done.returncode == 0 else None

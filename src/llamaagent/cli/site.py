@@ -13,7 +13,7 @@ from llamaagent.config.load import Asking, Site, load_site_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from llamaagent.cli.spec import Values
     from llamaagent.collect.gpu import GpuReading
@@ -65,18 +65,18 @@ def load(values: Values, *, need_settings: bool = True) -> Opened:
 
 def asking(found: Places, *, deadline_s: float = _HELP_TIMEOUT_S) -> Asking:
     """How options are learned from the program that will run them."""
-    return Asking(lambda path: _help_of(path, deadline_s), _embedded_options, found.cache)
+    return Asking(lambda path, env: _help_of(path, env, deadline_s), _embedded_options, found.cache)
 
 
-def _help_of(path: str, deadline_s: float) -> str | None:
+def _help_of(path: str, env: Mapping[str, str], deadline_s: float) -> str | None:
     """What a server program prints for --help, whatever LLAMA_ARG_ variables are set here; None after a failure."""
     from llamaagent.base.errors import ServiceUnavailableError
     from llamaagent.base.run import run
 
-    given = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_ARG_")}
+    given = {name: text for name, text in {**os.environ, **env}.items() if not name.startswith("LLAMA_ARG_")}
     try:
         result = run([path, "--help"], deadline_s=deadline_s, env=given, cwd="/")
-    except ServiceUnavailableError:
+    except (ServiceUnavailableError, ValueError):  # ValueError: a variable that cannot be, reported elsewhere
         return None
     return None if result.timed_out or result.truncated or result.code else result.text
 

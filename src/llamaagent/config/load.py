@@ -34,7 +34,8 @@ __all__ = [
 class Asking(NamedTuple):
     """How loading learns what a server program offers: answers from outside, since nothing is run here."""
 
-    help_of: Callable[[str], str | None]  # path of a program -> what it prints for --help; None: no answer
+    # (path of a program, variables of the settings) -> what it prints for --help; None: no answer
+    help_of: Callable[[str, Mapping[str, str]], str | None]
     embedded: Callable[[], Collection[str]]  # the spellings that the embedded server knows, with dashes
     cache_dir: str  # where answers are kept
 

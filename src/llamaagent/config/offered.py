@@ -35,6 +35,9 @@ class Offered:
 
     def __init__(self, places: Places, asking: Asking | None) -> None:
         self.bundled = load_catalogue()
+        self.env: dict[
+            str, str
+        ] = {}  # the settings' `env`, without which a program may not find its libraries
         self._places = places
         self._asking = asking
         self._folder = asking.cache_dir if asking else ""
@@ -83,7 +86,7 @@ class Offered:
         return self._places.find_program(before) if before.startswith("/") else None
 
     def _ask(self, path: str, kept: str, asking: Asking) -> Catalogue | None:
-        text = asking.help_of(path)
+        text = asking.help_of(path, self.env)
         catalogue = None if text is None else parse_help(text, self.bundled, path)
         if catalogue is not None:
             remember.store(kept, json.dumps(document_of(catalogue), separators=(",", ":")).encode())

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamaagent.base.units import parse_duration, parse_mib, parse_rate, parse_size
-from llamaagent.config.check import Checker
+from llamaagent.config.check import Checker, text_of
 from llamaagent.config.document import canonical_json
 from llamaagent.config.environment import overrides, process_switches
 from llamaagent.config.files import find_settings
@@ -47,6 +47,8 @@ def load_settings(
         if "/" not in name and places.exists(overlay):
             node = merge(node, _read(overlay, places, found) or Node({}, node.mark))
     node = without_nulls(merge(node, overrides(places, SETTINGS, found)))
+    env = node.get("env")
+    offered.env = {key: text for key, (_, item) in env.map.items() if (text := text_of(item))} if env else {}
     check = Checker(found, places, offered.to(binary_named(node, node.get("defaults")), found))
     defaults, default_values = _defaults(node, check)
     values = check.entries(without_keys(node, "defaults"), SETTINGS, "settings")
