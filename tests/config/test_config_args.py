@@ -116,6 +116,11 @@ def test_lists_are_joined_or_repeated_as_the_option_wants() -> None:
     assert result.argv[:4] == ("--logit-bias", "5+1", "--logit-bias", "6-2")
 
 
+def test_a_comma_in_a_logit_bias_would_be_dropped_in_silence() -> None:
+    assert message("logit-bias", "5+1,6-2").startswith("'logit-bias' takes one TOKEN(+/-)BIAS")
+    assert message("l", ["5+1", "6-2,7+1"]).endswith("write a list of them")
+
+
 def test_the_layer_range_takes_two_values_in_one_go() -> None:
     for given in (["1", "20"], "1 20"):
         assert take(control__vector__layer__range=given).argv == ("--control-vector-layer-range", "1", "20")

@@ -6,7 +6,9 @@ import os
 
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import BAD_CONFIG
+from llamaagent.base.paths import places
 from llamaagent.cli.output import say
+from llamaagent.cli.site import asking
 from llamaagent.config.load import format_faults, load_site
 from llamaagent.domain.pending import pending_in_profile, pending_in_settings
 
@@ -28,6 +30,7 @@ def run(values: Values) -> int:
         cwd=os.getcwd(),
         now=SystemClock().now(),
         portable=portable,
+        asking=asking(places(os.environ)),
     )
     text = format_faults(site)
     unreadable = [folder for folder in site.folders if folder.error is not None]

@@ -9,7 +9,7 @@ from llamaagent.base.errors import BadInputError, CannotCreateError, ConfigError
 from llamaagent.cli.output import say
 from llamaagent.cli.profiletext import profile_text
 from llamaagent.cli.serverline import ServerLine, model_path, read_server_line
-from llamaagent.cli.site import load
+from llamaagent.cli.site import asking, load
 from llamaagent.config.schema import NAME_PATTERN
 
 TYPE_CHECKING = False
@@ -79,6 +79,7 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
             environ=os.environ,
             cwd=os.getcwd(),
             now=opened.clock.now(),
+            asking=asking(opened.places),
         )
     faults = [fault for fault in site.faults if fault.file == path]
     if any(fault.severity == "error" for fault in faults):

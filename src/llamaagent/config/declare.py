@@ -54,10 +54,10 @@ def declare(document: Document, file: str, alone: bool, site: LoadedSettings, ba
         if node is not None:
             faults.add(node.mark, f"a profile must be a mapping, not {kind_of(node)}")
         return Declared(_guessed_name(document.text, file, alone), mark, None, None, faults)
-    check = Checker(faults, bases.places, bases.catalogue)
-    name = _name(node, file, alone, mark, check)
-    own = widen(node, bases.catalogue, faults)
     inherited = merge(site.defaults, bases.under(node, faults))
+    check = Checker(faults, bases.places, bases.catalogue_for(node, faults, inherited))
+    name = _name(node, file, alone, mark, check)
+    own = widen(node, check.catalogue, faults)
     merged = without_nulls(merge(inherited, own))
     merged = _with_site(_for_kind(merged, own, faults), site)
     body = merged.with_entries({k: entry for k, entry in merged.map.items() if k not in {"name", "extends"}})

@@ -56,13 +56,14 @@ LOOK = (
         "check",
         DAILY,
         "Validate settings and profiles: every fault of every file.\n\n"
-        "Faults are printed as file:line:col. Starts no server, binds nothing.",
+        "Faults are printed as file:line:col. Starts no server, binds nothing; asks the server program for its\n"
+        "--help once, since options are checked against it.",
         "check:run",
         (
             Opt(
                 "portable",
                 ("--portable",),
-                "Ignore this host (for CI): every profile, no file on disk needed.",
+                "Ignore this host (for CI): every profile, bundled options, no file needed.",
             ),
         ),
         (Arg("path", "Files or folders (default: the site's).", many=True),),
