@@ -42,6 +42,7 @@ BEYOND = {  # what the loader refuses and no schema can know, see docs/schema.md
     "model: m\nruntime: {image: x}",  # the kind may be inherited
     "model: m\nextends: _none.yaml",
     "model: m\nextends: p.yaml",
+    "model: m\nresources: {cpus: 1e999}",
     "state: running",
     "runtime: {kind: container}",
     "runtime: {kind: external}",

@@ -43,6 +43,11 @@ MISTAKES = [
         "2:16: error: 'port' must be auto or a port from 1 to 65535, not '80'",
     ),
     ("model: m\npriority: 1.5", "2:11: error: 'priority' must be a whole number, not 1.5"),
+    ("model: m\npriority: 1e999", "2:11: error: 'priority' must be a whole number, not 1e999"),
+    (
+        "model: m\nresources: {cpus: 1e999}",
+        "2:19: error: 'cpus' must be a number of at least 0.01, not 1e999",
+    ),
     ("model: m\nstop: 5s", "2:7: error: 'stop' must be a mapping, not '5s'"),
     (
         "model: m\nname: Qwen",
@@ -132,6 +137,18 @@ def test_each_mistake_has_its_sentence(folder: Folder, text: str, fault: str) ->
     site = folder.load()
     assert (site.profiles, site.names_declared) == ((), ("p",))
     assert site.broken_files == (str(folder.root / "profiles/p.yaml"),)
+
+
+def test_endless_numbers_are_faults_like_others(folder: Folder) -> None:
+    digits = "9" * 5000
+    for key, text in (("stop", f"{{drain: {digits}s}}"), ("resources", f"{{memory: {digits}GiB}}")):
+        folder.write("profiles/p.yaml", f"model: m\n{key}: {text}\n")
+        (fault,) = folder.faults()
+        assert fault.endswith("is too large")
+    folder.write("profiles/p.yaml", "model: m\n")
+    for word in ("inf", "nan", "1e999"):
+        (fault,) = folder.faults(LLAMAAGENT_BACKUP_KEEP=word)
+        assert "'keep' must be a whole number from 0 to 1000" in fault
 
 
 def test_a_secret_is_never_repeated_in_a_message(folder: Folder) -> None:
