@@ -34,7 +34,7 @@ def run(values: Values) -> int:
         return 0
     target = os.path.join(_folder(opened), f"{name}.yaml")
     _refuse_known(opened, name, target)
-    write_new(target, text)
+    write_new(target, _named_schema(opened, target) + text)
     print(target)
     if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
         say(f"the model {line.model[1]} is not there yet")
@@ -101,6 +101,14 @@ def _folder(opened: Opened) -> str:
             raise CannotCreateError(f"cannot make folder {path}: {error.strerror}") from error
         return path
     raise ConfigError("`profiles:` of the settings names no folder to write into")
+
+
+def _named_schema(opened: Opened, target: str) -> str:
+    """The line that names the schema which `init` wrote beside the settings; nothing when it wrote none."""
+    from llamaagent.cli.schemafiles import modeline
+
+    file = opened.site.real_file
+    return "" if file is None else modeline("profile", os.path.dirname(target), os.path.dirname(file))
 
 
 def _refuse_known(opened: Opened, name: str, target: str) -> None:
