@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scratch_home import Agent
 
@@ -168,6 +168,7 @@ TREES = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=("Cs",)), min_size=1), TREES, max_size=4))
+@example({"long" * 400: {"a": "\N{GRINNING FACE}" * 300}, "b": {"\u0331" * 400: [1, {"\u0331" * 400: "c"}]}})
 def test_any_document_is_written_so_that_yaml_reads_it_back(document: dict[str, object]) -> None:
     text = document_text(document)
     assert (yaml.safe_load(text) or {}) == document

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import ask, kill
+from scratch_site import ask, eventually, kill
 
 if TYPE_CHECKING:
     from scratch_site import Site
@@ -16,9 +16,22 @@ pytestmark = pytest.mark.binary
 
 
 def listen(port: int) -> socket.socket:
+    """Listen there. The threads of a server that was just killed may hold its port for a moment longer."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("127.0.0.1", port))
+
+    def bound() -> bool:
+        try:
+            made.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+    try:
+        eventually(bound, f"port {port} free")
+    except BaseException:
+        made.close()
+        raise
     made.listen()
     return made
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from llamaagent.cli.serverline import ServerLine
 
 # Starts so and consists of these: no YAML reads it as anything but text.
+_LONGEST_KEY = 1000  # YAML wants a longer one to be announced by a question mark
 _PLAIN = re.compile(r"[A-Za-z/_][A-Za-z0-9/_.,+=@~%-]*(:[A-Za-z0-9/_.,+=@~%-]+)*|\d+\.\d+\.\d+\.\d+")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "never"})
 
@@ -43,7 +44,10 @@ def document_text(document: Mapping[str, object]) -> str:
 
 def _block(document: Mapping[str, object], indent: str) -> Iterator[str]:
     for key, value in document.items():
-        if isinstance(value, dict) and value:
+        if len(scalar(key)) > _LONGEST_KEY:
+            yield f"{indent}? {scalar(key)}"
+            yield f"{indent}: {inline(value)}"
+        elif isinstance(value, dict) and value:
             yield f"{indent}{scalar(key)}:"
             yield from _block(value, f"{indent}  ")
         else:
@@ -57,10 +61,15 @@ def inline(value: object) -> str:
     ('[a, "b,c", 1]', '{file: "/x y"}', 'null')
     """
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_item(key)}: {_item(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)}: {_item(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_item(item) for item in value) + "]"
     return "null" if value is None else scalar(value)
+
+
+def _key(key: object) -> str:
+    text = _item(key)
+    return f"? {text} " if len(text) > _LONGEST_KEY else text
 
 
 def _item(value: object) -> str:
