@@ -18,8 +18,9 @@ Finding = dict[str, str]
 
 
 @pytest.fixture
-def quiet(home: Path, site: Path, agent: Agent) -> Path:
+def quiet(home: Path, site: Path, agent: Agent, fake_server: str) -> Path:
     """A site where nothing is wrong: a running profile without a launch, a pass just made, git, a loop's unit."""
+    (site / "llamaagent.yaml").write_text(f"profiles: profiles/\nbinary: {fake_server}\n")
     (site / ".git").mkdir()
     (home / "config" / "systemd" / "user").mkdir(parents=True)
     (home / "config" / "systemd" / "user" / "llamaagent.service").write_text("[Unit]\n")
@@ -68,7 +69,8 @@ def test_faults_of_files_are_findings(agent: Agent, quiet: Path) -> None:
 
 
 def test_a_program_is_tried_in_the_environment_of_a_server(agent: Agent, quiet: Path, home: Path) -> None:
-    script = program(home, "llama-server", 'test "$GIVEN" = yes || { echo "lib missing" >&2; exit 3; }')
+    lacking = 'test "$GIVEN" = yes || { echo "lib missing" >&2; exit 3; }'
+    script = program(home, "llama-server", f"{lacking}; echo '--model FILE'; echo '--port N'")
     (quiet / "llamaagent.yaml").write_text(f"profiles: profiles/\nbinary: {script}\n")
     assert "ended with 3: lib missing" in about(found(agent, quiet, env={"GIVEN": "yes"}), script)["what"]
 

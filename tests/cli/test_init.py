@@ -14,8 +14,9 @@ def test_the_folder_is_valid_and_starts_nothing(agent: Agent, home: Path) -> Non
     folder = home / "new"
 
     result = agent("init", folder)
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["wrote"] * 3
-    assert sorted(written(folder)) == [".gitignore", "llamaagent.yaml", "profiles/example.yaml"]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["wrote"] * 5
+    schemas = [".llamaagent/profile.schema.json", ".llamaagent/settings.schema.json"]
+    assert sorted(written(folder)) == [".gitignore", *schemas, "llamaagent.yaml", "profiles/example.yaml"]
     agent("check", cwd=folder)
     assert "nothing to do" in agent("plan", cwd=folder).stderr
 
@@ -28,8 +29,31 @@ def test_it_overwrites_nothing(agent: Agent, home: Path) -> None:
     before = written(folder)
 
     result = agent("init", folder)
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["kept"] * 3
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["kept"] * 5
     assert written(folder) == before
+
+
+def test_the_files_name_schemas_that_are_there_and_are_renewed(agent: Agent, home: Path) -> None:
+    folder = home / "new"
+    agent("init", folder)
+    agent("new", "q", "-m", "m.gguf", cwd=folder)
+    for name, kind in (
+        ("llamaagent.yaml", "settings"),
+        ("profiles/example.yaml", "profile"),
+        ("profiles/q.yaml", "profile"),
+    ):
+        file = folder / name
+        mode, _, schema = file.read_text().partition("\n")[0].partition("$schema=")
+        assert mode == "# yaml-language-server: "
+        assert (file.parent / schema).read_text() == agent("check", "--schema", kind).stdout
+
+    old = folder / ".llamaagent" / "profile.schema.json"
+    now = old.read_text()
+    old.write_text("{}")
+    result = agent("init", folder)
+    assert f"wrote    {old}\n" in result.stdout
+    assert old.read_text() == now
+    assert not list(old.parent.glob("*.part"))
 
 
 def test_a_folder_that_cannot_be_made(agent: Agent, home: Path) -> None:

@@ -145,6 +145,19 @@ def test_without_settings_it_says_what_to_do(agent: Agent) -> None:
     assert "llamaagent init" in agent("new", "q", "-m", "m.gguf", code=78).stderr
 
 
+def test_no_schema_is_named_where_there_is_none_or_a_path_that_editors_cannot_read(
+    agent: Agent, site: Path
+) -> None:
+    agent("new", "q", "-m", "m.gguf", cwd=site)
+    assert "$schema" not in (site / "profiles" / "q.yaml").read_text()
+    (site / ".llamaagent").mkdir()
+    (site / ".llamaagent" / "profile.schema.json").write_text("{}")
+    (site / "llamaagent.yaml").write_text("profiles: a b\n")
+    agent("new", "q", "-m", "m.gguf", cwd=site)
+    first = (site / "a b" / "q.yaml").read_text().partition("\n")[0]
+    assert first == "# yaml-language-server: $schema=../.llamaagent/profile.schema.json"
+
+
 def test_a_folder_that_cannot_be_made(agent: Agent, site: Path) -> None:
     (site / "file").write_text("")
     (site / "llamaagent.yaml").write_text("profiles: file/profiles\n")

@@ -116,6 +116,11 @@ def test_lists_are_joined_or_repeated_as_the_option_wants() -> None:
     assert result.argv[:4] == ("--logit-bias", "5+1", "--logit-bias", "6-2")
 
 
+def test_a_comma_in_a_logit_bias_would_be_dropped_in_silence() -> None:
+    assert message("logit-bias", "5+1,6-2").startswith("'logit-bias' takes one TOKEN(+/-)BIAS")
+    assert message("l", ["5+1", "6-2,7+1"]).endswith("write a list of them")
+
+
 def test_the_layer_range_takes_two_values_in_one_go() -> None:
     for given in (["1", "20"], "1 20"):
         assert take(control__vector__layer__range=given).argv == ("--control-vector-layer-range", "1", "20")
@@ -139,50 +144,50 @@ def test_a_mapping_is_written_as_json_where_the_option_takes_json() -> None:
     assert message("temp", {"a": 1}) == "'temp' takes a number, not a mapping"
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        ("tempp", "1", "unknown key 'tempp', did you mean 'temp'?"),
-        ("no-warmupp", True, "unknown key 'no-warmupp', did you mean 'no-warmup'?"),
-        ("qqqqqqqq", "1", "unknown key 'qqqqqqqq': llama-server has no such option"),
-        ("mirostat", True, "'mirostat' takes a whole number, not true"),
-        ("temp", "hot", "'temp' takes a number, not 'hot'"),
-        ("temp", "nan", "'temp' takes a number, not 'nan'"),
-        ("ctx-size", "8k", "'ctx-size' takes a whole number, not '8k'"),
-        ("gpu-layers", "most", "'gpu-layers' takes a whole number or auto or all, not 'most'"),
-        ("jinja", "on", "'jinja' is a switch: write true or false, not 'on'"),
-        ("jinja", "no", "'jinja' is a switch: write true or false, not 'no'"),
-        ("verbose", "3", "'verbose' is a switch: write true or false, not '3' (or use 'verbosity: 3')"),
-        ("temp", ["1", "2"], "'temp' takes one value, not a list"),
-        ("samplers", ["a", None], "'samplers' takes a list or a text, not nothing inside a list"),
-        ("flash-attn", "sometimes", "'flash-attn' takes one of on, off, auto, not 'sometimes'"),
-        ("pooling", True, "'pooling' takes one of none, mean, cls, last, rank, not true"),
-        ("m", "x.gguf", "'model' is set by the agent; use 'model:' of the profile"),
-        ("port", "1", "'port' is set by the agent; use 'listen: {port: NUMBER}'"),
-        ("api_key", "x", "'api-key' is set by the agent; use 'secrets: {api-key: {env: NAME}}'"),
-        ("hft", "x", "'hf-token' is set by the agent; use 'secrets: {hf-token: {env: NAME}}'"),
-        ("lv", "2", "'verbosity' must be 3 or more: below it no request is logged or counted"),
-        (
-            "mlock",
-            True,
-            "'mlock' is not an option of today's llama-server; use load-mode: mlock (or mmap+mlock)",
-        ),
-        ("no-mmap", True, "'no-mmap' is not an option of today's llama-server; use load-mode: none"),
-        ("draft-max", "16", "'draft' is no longer an option of llama-server; use spec-draft-n-max"),
-        (
-            "dt",
-            "0.1",
-            "'defrag-thold' is no longer an option of llama-server; leave it out, the server ignores it",
-        ),
-        ("version", True, "'version' makes llama-server print something and end; run it by hand"),
-        (
-            "gpt-oss-20b-default",
-            True,
-            "'gpt-oss-20b-default' chooses a model by itself; use 'model: {hf: USER/REPO:QUANT}'",
-        ),
-        ("rpc", "h:1", "'rpc' lets clients act on this machine; it needs 'allow_dangerous: true'"),
-    ],
-)
+MISTAKES: list[tuple[str, object, str]] = [
+    ("tempp", "1", "unknown key 'tempp', did you mean 'temp'?"),
+    ("no-warmupp", True, "unknown key 'no-warmupp', did you mean 'no-warmup'?"),
+    ("qqqqqqqq", "1", "unknown key 'qqqqqqqq': llama-server has no such option"),
+    ("mirostat", True, "'mirostat' takes a whole number, not true"),
+    ("temp", "hot", "'temp' takes a number, not 'hot'"),
+    ("temp", "nan", "'temp' takes a number, not 'nan'"),
+    ("ctx-size", "8k", "'ctx-size' takes a whole number, not '8k'"),
+    ("gpu-layers", "most", "'gpu-layers' takes a whole number or auto or all, not 'most'"),
+    ("jinja", "on", "'jinja' is a switch: write true or false, not 'on'"),
+    ("jinja", "no", "'jinja' is a switch: write true or false, not 'no'"),
+    ("verbose", "3", "'verbose' is a switch: write true or false, not '3' (or use 'verbosity: 3')"),
+    ("temp", ["1", "2"], "'temp' takes one value, not a list"),
+    ("samplers", ["a", None], "'samplers' takes a list or a text, not nothing inside a list"),
+    ("flash-attn", "sometimes", "'flash-attn' takes one of on, off, auto, not 'sometimes'"),
+    ("pooling", True, "'pooling' takes one of none, mean, cls, last, rank, not true"),
+    ("m", "x.gguf", "'model' is set by the agent; use 'model:' of the profile"),
+    ("port", "1", "'port' is set by the agent; use 'listen: {port: NUMBER}'"),
+    ("api_key", "x", "'api-key' is set by the agent; use 'secrets: {api-key: {env: NAME}}'"),
+    ("hft", "x", "'hf-token' is set by the agent; use 'secrets: {hf-token: {env: NAME}}'"),
+    ("lv", "2", "'verbosity' must be 3 or more: below it no request is logged or counted"),
+    (
+        "mlock",
+        True,
+        "'mlock' is not an option of today's llama-server; use load-mode: mlock (or mmap+mlock)",
+    ),
+    ("no-mmap", True, "'no-mmap' is not an option of today's llama-server; use load-mode: none"),
+    ("draft-max", "16", "'draft' is no longer an option of llama-server; use spec-draft-n-max"),
+    (
+        "dt",
+        "0.1",
+        "'defrag-thold' is no longer an option of llama-server; leave it out, the server ignores it",
+    ),
+    ("version", True, "'version' makes llama-server print something and end; run it by hand"),
+    (
+        "gpt-oss-20b-default",
+        True,
+        "'gpt-oss-20b-default' chooses a model by itself; use 'model: {hf: USER/REPO:QUANT}'",
+    ),
+    ("rpc", "h:1", "'rpc' lets clients act on this machine; it needs 'allow_dangerous: true'"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), MISTAKES)
 def test_what_is_refused_says_what_to_write(key: str, value: object, expected: str) -> None:
     assert message(key, value) == expected
 

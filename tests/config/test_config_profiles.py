@@ -64,28 +64,28 @@ def test_one_line_is_a_profile(folder: Folder) -> None:
     assert profile.listen == Listen()
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("listen: 8101", Listen("127.0.0.1", 8101)),
-        ("listen: auto", Listen()),
-        ("listen: 0.0.0.0:8101", Listen("0.0.0.0", 8101)),
-        ("listen: '[::1]:8101'", Listen("::1", 8101)),
-        ("listen: 0.0.0.0:auto", Listen("0.0.0.0", None)),
-        ("resources: 9GiB", Resources(gpu_memory_mib=9216)),
-        ("resources: none", Resources(gpus="none")),
-        ("resources: 2", Resources(gpus=2)),
-        ("resources: {gpus: 0}", Resources(gpus="none")),
-        ("model: https://host/x.gguf", ModelRef(url="https://host/x.gguf")),
-        ("model: {hf: a/b:Q4}", ModelRef(hf="a/b:Q4")),
-        ("schedule: Mon-Fri 08:00-18:00", Schedule(("Mon-Fri 08:00-18:00",))),
-        ("schedule: [08:00-12:00, '13:00-24:00']", Schedule(("08:00-12:00", "13:00-24:00"))),
-        ("schedule: {windows: '22:00-6:00'}", Schedule(("22:00-06:00",))),
-        ("restart: never", Restart("never")),
-        ("restart: {give_up_after: never}", Restart(give_up_failures=None)),
-        ("restart: {give_up_after: {failures: 2}}", Restart(give_up_failures=2)),
-    ],
-)
+SHORT_FORMS: list[tuple[str, object]] = [
+    ("listen: 8101", Listen("127.0.0.1", 8101)),
+    ("listen: auto", Listen()),
+    ("listen: 0.0.0.0:8101", Listen("0.0.0.0", 8101)),
+    ("listen: '[::1]:8101'", Listen("::1", 8101)),
+    ("listen: 0.0.0.0:auto", Listen("0.0.0.0", None)),
+    ("resources: 9GiB", Resources(gpu_memory_mib=9216)),
+    ("resources: none", Resources(gpus="none")),
+    ("resources: 2", Resources(gpus=2)),
+    ("resources: {gpus: 0}", Resources(gpus="none")),
+    ("model: https://host/x.gguf", ModelRef(url="https://host/x.gguf")),
+    ("model: {hf: a/b:Q4}", ModelRef(hf="a/b:Q4")),
+    ("schedule: Mon-Fri 08:00-18:00", Schedule(("Mon-Fri 08:00-18:00",))),
+    ("schedule: [08:00-12:00, '13:00-24:00']", Schedule(("08:00-12:00", "13:00-24:00"))),
+    ("schedule: {windows: '22:00-6:00'}", Schedule(("22:00-06:00",))),
+    ("restart: never", Restart("never")),
+    ("restart: {give_up_after: never}", Restart(give_up_failures=None)),
+    ("restart: {give_up_after: {failures: 2}}", Restart(give_up_failures=2)),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SHORT_FORMS)
 def test_short_and_long_forms(folder: Folder, text: str, expected: object) -> None:
     model = "" if text.startswith("model") else "model: m.gguf\n"
     assert expected in tuple(folder.profile(f"{model}{text}\n"))

@@ -163,41 +163,41 @@ def test_a_bad_variable_is_a_fault_that_names_it(folder: Folder) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("interval: 30", "1:11: error: 'interval': '30' has no unit: write 30s, 30m, 30h or 30d"),
-        ("interval: never", "1:11: error: 'interval' cannot be never"),
-        ("headroomm: {}", "1:1: error: unknown key 'headroomm', did you mean 'headroom'?"),
-        ("reports: {everyy: 5m}", "1:11: error: unknown key 'everyy', did you mean 'every'?"),
-        ("ports: 8100", "1:8: error: 'ports' must be a range of ports such as 8100-8199, not 8100"),
-        (
-            "ports: 8199-8100",
-            "1:8: error: 'ports' must be a range of ports such as 8100-8199, not '8199-8100'",
-        ),
-        (
-            "env: {A_TOKEN: x}",
-            "1:7: error: 'A_TOKEN' looks like a secret; use 'secrets: {A_TOKEN: {env: A_TOKEN}}', not a literal",
-        ),
-        ("defaults: {args: {tempp: 1}}", "1:19: error: unknown key 'tempp', did you mean 'temp'?"),
-        ("defaults: {name: x}", "1:12: error: unknown key 'name'; known are allow_dangerous, args, evict,"),
-        (
-            "projects: {r: {gpu_hours: 100}}",
-            "1:27: error: 'gpu_hours': '100' is no amount per window: write 100/week, 5M/day, or per hour or month",
-        ),
-        (
-            "projects: {Research: {}}",
-            "1:12: error: project name 'Research' must be small letters, digits, '.', '_' and '-'",
-        ),
-        (
-            "notify: {on: [crash, boom]}",
-            "1:22: error: 'on' must be crash, gave_up, held, on_cpu, config_broken, disk_low or recovered, not 'boom'",
-        ),
-        ("retention: {logs: true}", "1:19: error: 'logs' must be a duration such as 30s or 5m, not true"),
-        ("- a", "1:1: error: the settings must be a mapping"),
-        ("a: 1\n---\nb: 2", "1:1: error: unknown key 'a'"),
-    ],
-)
+MISTAKES = [
+    ("interval: 30", "1:11: error: 'interval': '30' has no unit: write 30s, 30m, 30h or 30d"),
+    ("interval: never", "1:11: error: 'interval' cannot be never"),
+    ("headroomm: {}", "1:1: error: unknown key 'headroomm', did you mean 'headroom'?"),
+    ("reports: {everyy: 5m}", "1:11: error: unknown key 'everyy', did you mean 'every'?"),
+    ("ports: 8100", "1:8: error: 'ports' must be a range of ports such as 8100-8199, not 8100"),
+    (
+        "ports: 8199-8100",
+        "1:8: error: 'ports' must be a range of ports such as 8100-8199, not '8199-8100'",
+    ),
+    (
+        "env: {A_TOKEN: x}",
+        "1:7: error: 'A_TOKEN' looks like a secret; use 'secrets: {A_TOKEN: {env: A_TOKEN}}', not a literal",
+    ),
+    ("defaults: {args: {tempp: 1}}", "1:19: error: unknown key 'tempp', did you mean 'temp'?"),
+    ("defaults: {name: x}", "1:12: error: unknown key 'name'; known are allow_dangerous, args, evict,"),
+    (
+        "projects: {r: {gpu_hours: 100}}",
+        "1:27: error: 'gpu_hours': '100' is no amount per window: write 100/week, 5M/day, or per hour or month",
+    ),
+    (
+        "projects: {Research: {}}",
+        "1:12: error: project name 'Research' must be small letters, digits, '.', '_' and '-'",
+    ),
+    (
+        "notify: {on: [crash, boom]}",
+        "1:22: error: 'on' must be crash, gave_up, held, on_cpu, config_broken, disk_low or recovered, not 'boom'",
+    ),
+    ("retention: {logs: true}", "1:19: error: 'logs' must be a duration such as 30s or 5m, not true"),
+    ("- a", "1:1: error: the settings must be a mapping"),
+    ("a: 1\n---\nb: 2", "1:1: error: unknown key 'a'"),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), MISTAKES)
 def test_each_mistake_has_its_sentence(folder: Folder, text: str, fault: str) -> None:
     folder.write("llamaagent.yaml", text)
     assert folder.faults()[0].startswith(f"llamaagent.yaml:{fault}")

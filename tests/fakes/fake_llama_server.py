@@ -210,11 +210,28 @@ def refuse(mode: dict[str, str]) -> None:
         sys.exit(1)
 
 
+def print_help() -> None:
+    """The real server's options, in the form in which it prints them."""
+    import json
+
+    facts = os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "llama_server_flags.json"
+    )
+    with open(facts, encoding="utf-8") as file:
+        for one in json.load(file):
+            word = "" if one["value"] == "none" else " VALUE" * one["n_values"]
+            removed = "  the argument has been removed" if one["removed"] else ""
+            print(", ".join([*one["names"], *one["negations"]]) + word + removed)
+
+
 def main() -> None:
     mode = modes()
+    if "--help" in sys.argv:
+        print_help()
+        return
     if os.environ.get("FAKE_LAUNCHES"):
         append(os.environ["FAKE_LAUNCHES"], str(os.getpid()))
-    if "--help" in sys.argv or "--version" in sys.argv:
+    if "--version" in sys.argv:
         print("fake llama-server")
         return
     if "bad-option" in mode:

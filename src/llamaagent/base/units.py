@@ -266,8 +266,8 @@ def _is_number(text: str) -> bool:
 
 
 def _number(text: str) -> float:
-    """An int where it is written as one, so that large sizes stay exact."""
-    return int(text) if text.isdecimal() else float(text)
+    """An int where it is written as one, so that large sizes stay exact; Python reads no int of any length."""
+    return int(text) if text.isdecimal() and len(text) < 100 else float(text)
 
 
 def _whole(value: float, text: str, what: str, *, exact: bool = True) -> int:

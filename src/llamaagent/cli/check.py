@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from llamaagent.base.clock import SystemClock
-from llamaagent.base.errors import BAD_CONFIG
+from llamaagent.base.errors import BAD_CONFIG, UsageError
+from llamaagent.base.paths import places
 from llamaagent.cli.output import say
+from llamaagent.cli.site import asking
 from llamaagent.config.load import format_faults, load_site
 from llamaagent.domain.pending import pending_in_profile, pending_in_settings
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 def run(values: Values) -> int:
     """0 when there is no error; warnings are shown and change nothing."""
+    if values.flag("schema"):
+        return _print_schemas(values.many("path"))
     portable = values.flag("portable")
     site = load_site(
         config=values.text("config"),
@@ -28,6 +32,7 @@ def run(values: Values) -> int:
         cwd=os.getcwd(),
         now=SystemClock().now(),
         portable=portable,
+        asking=asking(places(os.environ)),
     )
     text = format_faults(site)
     unreadable = [folder for folder in site.folders if folder.error is not None]
@@ -40,6 +45,16 @@ def run(values: Values) -> int:
         elsewhere = f", {len(site.other_hosts)} for other hosts" if site.other_hosts else ""
         say(f"{_counted(len(site.profiles), 'profile')} fine{elsewhere}; {_counted(errors, 'error')}")
     return BAD_CONFIG if errors else 0
+
+
+def _print_schemas(kinds: tuple[str, ...]) -> int:
+    """One schema by itself; both as a mapping from kind to schema."""
+    from llamaagent.cli.schemafiles import KINDS, schema_text
+
+    if len(kinds) > 1 or not set(kinds) <= set(KINDS):
+        raise UsageError("--schema takes one of profile and settings, or neither for both")
+    print(schema_text(*kinds), end="")
+    return 0
 
 
 def _warnings(site: Site, *, portable: bool) -> Iterator[str]:

@@ -156,7 +156,9 @@ def build() -> click.Group:
 
 GROUP_HELP = {
     "report": "The static report.",
+    "models": "Model files on this machine.",
     "db": "Care of the database.",
+    "profiles": "The configuration last applied, as the database has it.",
     "install": "Let cron or systemd run the agent.",
 }
 

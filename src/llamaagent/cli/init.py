@@ -7,6 +7,7 @@ import shlex
 
 from llamaagent.base.errors import CannotCreateError
 from llamaagent.cli.output import clean, say
+from llamaagent.cli.schemafiles import KINDS, schema_file, schema_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 SETTINGS = """\
+# yaml-language-server: $schema=.llamaagent/settings.schema.json
 # llamaagent: settings of this site. Everything is optional; `llamaagent settings` shows what is in force.
 profiles: profiles/
 
@@ -28,6 +30,7 @@ profiles: profiles/
 """
 
 EXAMPLE = """\
+# yaml-language-server: $schema=../.llamaagent/profile.schema.json
 # One document declares one llama-server; its name is the file's name. Change `state`, then: llamaagent plan
 state: stopped                 # running: every pass makes it so
 model: /models/example.gguf    # llamaagent new NAME --model FILE -- OPTIONS writes such a file
@@ -47,7 +50,7 @@ FILES = (("llamaagent.yaml", SETTINGS), ("profiles/example.yaml", EXAMPLE), (".g
 
 
 def run(values: Values) -> int:
-    """Write what is missing, overwrite nothing, say what else is here."""
+    """Write what is missing, overwrite nothing but the schemas, say what else is here."""
     folder = os.path.abspath(os.path.expanduser(values.text("dir") or "."))
     for name, text in FILES:
         path = os.path.join(folder, name)
@@ -55,6 +58,9 @@ def run(values: Values) -> int:
             print(f"kept     {os.path.dirname(path)}/")
             continue
         print(f"{'wrote' if _write(path, text) else 'kept':<8} {path}")
+    for kind in KINDS:
+        path = os.path.join(folder, schema_file(kind))
+        print(f"{'wrote' if _renew(path, schema_text(kind)) else 'kept':<8} {path}")
     if not values.flag("quiet"):
         _suggest(folder)
     return 0
@@ -81,6 +87,23 @@ def _write(path: str, text: str) -> bool:
         return False
     except OSError as error:
         raise CannotCreateError(f"cannot make {path}: {error.strerror}") from error
+    return True
+
+
+def _renew(path: str, text: str) -> bool:
+    """Bring a file that is ours alone up to date; False when it is. Raises CannotCreateError."""
+    if _write(path, text):
+        return True
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            if file.read() == text:
+                return False
+        with open(part, "x", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(part, path)
+    except OSError as error:
+        raise CannotCreateError(f"cannot write {path}: {error.strerror}") from error
     return True
 
 

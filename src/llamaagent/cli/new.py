@@ -9,7 +9,7 @@ from llamaagent.base.errors import BadInputError, CannotCreateError, ConfigError
 from llamaagent.cli.output import say
 from llamaagent.cli.profiletext import profile_text
 from llamaagent.cli.serverline import ServerLine, model_path, read_server_line
-from llamaagent.cli.site import load
+from llamaagent.cli.site import asking, load
 from llamaagent.config.schema import NAME_PATTERN
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def run(values: Values) -> int:
         return 0
     target = os.path.join(_folder(opened), f"{name}.yaml")
     _refuse_known(opened, name, target)
-    _write(target, text)
+    write_new(target, _named_schema(opened, target) + text)
     print(target)
     if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
         say(f"the model {line.model[1]} is not there yet")
@@ -79,6 +79,7 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
             environ=os.environ,
             cwd=os.getcwd(),
             now=opened.clock.now(),
+            asking=asking(opened.places),
         )
     faults = [fault for fault in site.faults if fault.file == path]
     if any(fault.severity == "error" for fault in faults):
@@ -102,6 +103,14 @@ def _folder(opened: Opened) -> str:
     raise ConfigError("`profiles:` of the settings names no folder to write into")
 
 
+def _named_schema(opened: Opened, target: str) -> str:
+    """The line that names the schema which `init` wrote beside the settings; nothing when it wrote none."""
+    from llamaagent.cli.schemafiles import modeline
+
+    file = opened.site.real_file
+    return "" if file is None else modeline("profile", os.path.dirname(target), os.path.dirname(file))
+
+
 def _refuse_known(opened: Opened, name: str, target: str) -> None:
     if os.path.lexists(target):
         raise CannotCreateError(f"{target} is already there", hint=f"llamaagent show {name}")
@@ -115,7 +124,7 @@ def _refuse_known(opened: Opened, name: str, target: str) -> None:
         raise CannotCreateError(f"{name} is already declared by another file", hint="llamaagent check")
 
 
-def _write(target: str, text: str) -> None:
+def write_new(target: str, text: str) -> None:
     """Put the file there whole or not at all, never over another one."""
     part = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.getpid()}.part"
     try:

@@ -7,11 +7,12 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from llamaagent.cli.serverline import ServerLine
 
 # Starts so and consists of these: no YAML reads it as anything but text.
+_LONGEST_KEY = 1000  # YAML wants a longer one to be announced by a question mark
 _PLAIN = re.compile(r"[A-Za-z/_][A-Za-z0-9/_.,+=@~%-]*(:[A-Za-z0-9/_.,+=@~%-]+)*|\d+\.\d+\.\d+\.\d+")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "never"})
 
@@ -36,14 +37,52 @@ def profile_text(line: ServerLine, *, name: str, state: str | None = None) -> st
     return "\n".join(out) + "\n"
 
 
+def document_text(document: Mapping[str, object]) -> str:
+    """A document of maps, lists and scalars as block YAML; ends with a line end."""
+    return "".join(f"{line}\n" for line in _block(document, ""))
+
+
+def _block(document: Mapping[str, object], indent: str) -> Iterator[str]:
+    for key, value in document.items():
+        if len(scalar(key)) > _LONGEST_KEY:
+            yield f"{indent}? {scalar(key)}"
+            yield f"{indent}: {inline(value)}"
+        elif isinstance(value, dict) and value:
+            yield f"{indent}{scalar(key)}:"
+            yield from _block(value, f"{indent}  ")
+        else:
+            yield f"{indent}{scalar(key)}: {inline(value)}"
+
+
+def inline(value: object) -> str:
+    """A value on one line, as it may stand inside of brackets too.
+
+    >>> inline(["a", "b,c", 1]), inline({"file": "/x y"}), inline(None)
+    ('[a, "b,c", 1]', '{file: "/x y"}', 'null')
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)}: {_item(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_item(item) for item in value) + "]"
+    return "null" if value is None else scalar(value)
+
+
+def _key(key: object) -> str:
+    text = _item(key)
+    return f"? {text} " if len(text) > _LONGEST_KEY else text
+
+
+def _item(value: object) -> str:
+    """Inside of brackets a comma ends a plain text."""
+    return quoted(value) if isinstance(value, str) and "," in value else inline(value)
+
+
 def _pairs(pairs: Iterable[tuple[str, object]]) -> str:
     return ", ".join(f"{key}: {_value(value)}" for key, value in pairs if value is not None)
 
 
 def _value(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(scalar(str(item)) for item in value) + "]"
-    return scalar(value)
+    return inline(value)
 
 
 def scalar(value: object) -> str:
@@ -61,4 +100,13 @@ def scalar(value: object) -> str:
         return text
     if '"' in text and "'" not in text and text.isprintable():
         return f"'{text}'"
-    return json.dumps(text, ensure_ascii=True)
+    return quoted(text)
+
+
+def quoted(text: str) -> str:
+    r"""Text between double quotes; YAML takes no pair of surrogates, so what JSON writes as one is spelled out.
+
+    >>> quoted('a"b'), quoted(chr(0x1F642))
+    ('"a\\"b"', '"\\U0001f642"')
+    """
+    return "".join(json.dumps(c)[1:-1] if c < "\U00010000" else f"\\U{ord(c):08x}" for c in text).join('""')

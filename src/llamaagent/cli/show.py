@@ -7,7 +7,7 @@ import os
 
 from llamaagent.base.errors import NOT_FINE, LlamaAgentError, UsageError
 from llamaagent.cli.output import clean, emit_object, print_table, say
-from llamaagent.cli.site import context, load, one_name, reading
+from llamaagent.cli.site import asking, context, load, one_name, reading
 from llamaagent.domain import instance as st
 
 TYPE_CHECKING = False
@@ -90,7 +90,7 @@ def _command(values: Values, opened: Opened, db: Connection, profile: Profile) -
     return 0
 
 
-def _effective(values: Values, _opened: Opened, _db: Connection, profile: Profile) -> int:
+def _effective(values: Values, opened: Opened, _db: Connection, profile: Profile) -> int:
     """Every value with where it comes from."""
     from llamaagent.config.load import effective_profile
 
@@ -100,6 +100,7 @@ def _effective(values: Values, _opened: Opened, _db: Connection, profile: Profil
         profiles=values.many("profiles"),
         environ=os.environ,
         cwd=os.getcwd(),
+        asking=asking(opened.places),
     )
     if values.flag("json"):
         emit_object({row.key: {"value": row.value, "origin": row.origin} for row in rows})

@@ -9,11 +9,11 @@ from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ConfigError, UsageError
 from llamaagent.base.paths import HostPaths, Places, places
 from llamaagent.base.record import NamedTuple
-from llamaagent.config.load import Site, load_site_cached
+from llamaagent.config.load import Asking, Site, load_site_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from llamaagent.cli.spec import Values
     from llamaagent.collect.gpu import GpuReading
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llamaagent.store.types import Connection
 
 NVML_TIMEOUT_S = 4.0
+_HELP_TIMEOUT_S = 10.0
 
 
 class Opened(NamedTuple):
@@ -46,6 +47,7 @@ def load(values: Values, *, need_settings: bool = True) -> Opened:
         cwd=os.getcwd(),
         cache_dir=found.cache,
         clock=clock,
+        asking=asking(found),
     )
     path = site.settings.file
     if not site.settings_ok and path is not None and not os.path.exists(path):
@@ -59,6 +61,30 @@ def load(values: Values, *, need_settings: bool = True) -> Opened:
     given = values.text("db")
     database = os.path.abspath(given) if given else site.settings.database or found.database
     return Opened(site, found, database, os.path.realpath(path) if path else "", clock)
+
+
+def asking(found: Places, *, deadline_s: float = _HELP_TIMEOUT_S) -> Asking:
+    """How options are learned from the program that will run them."""
+    return Asking(lambda path, env: _help_of(path, env, deadline_s), _embedded_options, found.cache)
+
+
+def _help_of(path: str, env: Mapping[str, str], deadline_s: float) -> str | None:
+    """What a server program prints for --help, whatever LLAMA_ARG_ variables are set here; None after a failure."""
+    from llamaagent.base.errors import ServiceUnavailableError
+    from llamaagent.base.run import run
+
+    given = {name: text for name, text in {**os.environ, **env}.items() if not name.startswith("LLAMA_ARG_")}
+    try:
+        result = run([path, "--help"], deadline_s=deadline_s, env=given, cwd="/")
+    except (ServiceUnavailableError, ValueError):  # ValueError: a variable that cannot be, reported elsewhere
+        return None
+    return None if result.timed_out or result.truncated or result.code else result.text
+
+
+def _embedded_options() -> frozenset[str]:
+    from llamaagent.launch.embedded import known_options
+
+    return known_options()
 
 
 def site_id(site_path: str) -> str:

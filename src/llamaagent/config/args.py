@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llamaagent.config.argv import TWO_VALUES, argv_of
 from llamaagent.config.catalogue import bare
 from llamaagent.config.near import MOST, did_you_mean, nearest
+from llamaagent.config.wording import shown, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,10 +111,11 @@ def unknown_option(key: str, catalogue: Catalogue) -> str:
     if today is not None:
         return f"{key!r} is not an option of today's llama-server; {today}"
     near = nearest(spelling, catalogue.spellings)
+    whose = f": {catalogue.source} has no such option" if catalogue.own else ""
     if near is None:
-        return f"unknown key {key!r}: llama-server has no such option"
+        return f"unknown key {key!r}{whose or ': llama-server has no such option'}"
     name, negated = catalogue.spellings[near]
-    return f"unknown key {key!r}, did you mean {(near if negated else name)!r}?"
+    return f"unknown key {key!r}{whose}, did you mean {(near if negated else name)!r}?"
 
 
 def _renamed(
@@ -167,7 +169,7 @@ def _convert(option: Option, value: object, resolve: Resolve | None) -> ArgValue
     """The canonical value; None = nothing to pass."""
     if isinstance(value, dict):
         if option.name not in JSON_TEXT:
-            raise _BadValueError(f"{option.name!r} takes {_wanted(option)}, not a mapping")
+            raise _BadValueError(f"{option.name!r} takes {wanted(option)}, not a mapping")
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     if option.value == "none":
         return _flag(option, value)
@@ -182,7 +184,7 @@ def _convert(option: Option, value: object, resolve: Resolve | None) -> ArgValue
 def _flag(option: Option, value: object) -> bool | None:
     if not isinstance(value, bool):
         extra = " (or use 'verbosity: 3')" if option.name == "verbose" else ""
-        raise _BadValueError(f"{option.name!r} is a switch: write true or false, not {_shown(value)}{extra}")
+        raise _BadValueError(f"{option.name!r} is a switch: write true or false, not {shown(value)}{extra}")
     return value if value or option.negations else None
 
 
@@ -207,19 +209,23 @@ def _list(option: Option, values: list[object], resolve: Resolve | None) -> ArgV
 def _single(option: Option, value: object, resolve: Resolve | None) -> str | int | float:
     """One value of the kind that the option takes."""
     if isinstance(value, list | tuple | dict) or value is None:
-        raise _BadValueError(f"{option.name!r} takes {_wanted(option)}, not {_shown(value)} inside a list")
+        raise _BadValueError(f"{option.name!r} takes {wanted(option)}, not {shown(value)} inside a list")
     if isinstance(value, bool):
         if option.value == "enum" and {"on", "off"} <= set(option.choices):
             return "on" if value else "off"
-        raise _BadValueError(f"{option.name!r} takes {_wanted(option)}, not {_shown(value)}")
+        raise _BadValueError(f"{option.name!r} takes {wanted(option)}, not {shown(value)}")
     text = _text(value)
-    if option.value == "int":
+    if option.name == "logit-bias" and "," in text:
+        raise _BadValueError(
+            "'logit-bias' takes one TOKEN(+/-)BIAS, the server drops the rest; write a list of them"
+        )
+    if option.value == "int" or (option.value == "number" and _is_whole(text)):
         return _integer(option, text)
-    if option.value == "float":
+    if option.value in {"float", "number"}:
         return _decimal(option, text)
     if option.value == "enum" and option.choices and text not in option.choices:
         near = did_you_mean(text, option.choices)
-        raise _BadValueError(f"{option.name!r} takes {_wanted(option)}, not {text!r}" + near)
+        raise _BadValueError(f"{option.name!r} takes {wanted(option)}, not {text!r}" + near)
     if resolve is not None and (option.value == "path" or option.name in PATH_LISTS):
         return _resolved(option, text, resolve)
     return text
@@ -247,7 +253,11 @@ def _whole_float(option: Option, text: str) -> int:
             return int(number)
     except (ValueError, OverflowError):
         pass
-    raise _BadValueError(f"{option.name!r} takes {_wanted(option)}, not {text!r}")
+    raise _BadValueError(f"{option.name!r} takes {wanted(option)}, not {text!r}")
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
 
 
 def _decimal(option: Option, text: str) -> float:
@@ -256,7 +266,7 @@ def _decimal(option: Option, text: str) -> float:
     except ValueError:
         number = float("nan")
     if number - number != 0:  # not a number, or infinite
-        raise _BadValueError(f"{option.name!r} takes {_wanted(option)}, not {text!r}")
+        raise _BadValueError(f"{option.name!r} takes {wanted(option)}, not {text!r}")
     return number
 
 
@@ -271,20 +281,5 @@ def _resolved(option: Option, text: str, resolve: Resolve) -> str:
     return ",".join(parts)
 
 
-def _wanted(option: Option) -> str:
-    if option.value == "enum" and option.choices:
-        return "one of " + ", ".join(option.choices)
-    words = {"int": "a whole number", "float": "a number", "path": "a path", "list": "a list or a text"}
-    return " or ".join([words.get(option.value, "a text"), *option.choices[:4]])
-
-
 def _text(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return {list: "a list", tuple: "a list", dict: "a mapping", type(None): "nothing"}.get(
-        type(value), repr(value)
-    )

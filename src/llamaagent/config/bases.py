@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from llamaagent.config.merge import merge, widen
 from llamaagent.config.node import Faults, Mark, Node
+from llamaagent.config.offered import binary_named, kind_named
 from llamaagent.config.yamltext import parse_documents
 
 if TYPE_CHECKING:
     from llamaagent.config.catalogue import Catalogue
     from llamaagent.config.files import Places
+    from llamaagent.config.offered import Offered
+    from llamaagent.config.settings import LoadedSettings
 
 _DEEPEST = 16
 
@@ -19,10 +22,17 @@ _DEEPEST = 16
 class Bases:
     """Reads base files; each is parsed once however many profiles extend it."""
 
-    def __init__(self, places: Places, catalogue: Catalogue) -> None:
+    def __init__(self, places: Places, site: LoadedSettings, offered: Offered) -> None:
         self.places = places
-        self.catalogue = catalogue
+        self._site = site
+        self._offered = offered
         self._read: dict[str, tuple[Node | None, Faults]] = {}
+
+    def catalogue_for(self, node: Node, faults: Faults, *below: Node) -> Catalogue:
+        """The options of the program that a document names, or else what lies below it, or the settings."""
+        if kind_named(node, *below) != "process":
+            return self._offered.bundled
+        return self._offered.to(binary_named(self._site.node, node, *below), faults)
 
     def under(self, document: Node, faults: Faults) -> Node:
         """Everything that this document extends, merged, bases of bases first."""
@@ -71,7 +81,7 @@ class Bases:
         if not isinstance(node.value, dict):
             faults.add(node.mark, "a base must be a mapping, as a profile is")
             return None
-        return widen(node, self.catalogue, faults)
+        return widen(node, self.catalogue_for(node, faults), faults)
 
 
 def _names(document: Node, faults: Faults) -> list[tuple[str, Mark]]:

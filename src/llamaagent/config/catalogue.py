@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FILE = os.path.join(os.path.dirname(__file__), "catalogue.json")
 
 
 class Option(NamedTuple):
-    """One option. value: none | int | float | string | path | list | enum."""
+    """One option. value: none | int | float | number | string | path | list | enum; number: int or float."""
 
     name: str
     names: tuple[str, ...]  # with dashes, as the help prints them
@@ -39,6 +42,7 @@ class Catalogue(NamedTuple):
     options: dict[str, Option]
     spellings: dict[str, tuple[str, bool]]  # spelling -> (option name, is it the negation)
     gone: dict[str, str]  # spellings that the build does not know -> advice
+    own: bool = False  # read from a binary, which `source` names; False: the bundled one
 
     def find(self, spelling: str) -> tuple[Option, bool] | None:
         """The option behind any spelling and whether it is the negated one; None when unknown."""
@@ -65,12 +69,26 @@ def load_catalogue() -> Catalogue:
 def make_catalogue(document: dict[str, Any]) -> Catalogue:
     """Build the look-up tables from the document in catalogue.json."""
     options: dict[str, Option] = {}
-    spellings: dict[str, tuple[str, bool]] = {}
     for name, entry in document["options"].items():
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-        option = Option(name=name, **fields)
-        options[name] = option
+        options[name] = Option(name=name, **fields)
+    own = document.get("own", False)
+    return Catalogue(document["source"], options, index(options.values()), document["gone"], own)
+
+
+def document_of(catalogue: Catalogue) -> dict[str, Any]:
+    """The opposite of `make_catalogue`."""
+    options = {name: option._asdict() for name, option in catalogue.options.items()}
+    for entry in options.values():
+        del entry["name"]
+    return {"source": catalogue.source, "own": catalogue.own, "gone": catalogue.gone, "options": options}
+
+
+def index(options: Iterable[Option]) -> dict[str, tuple[str, bool]]:
+    """Every spelling -> (option name, is it the negation)."""
+    spellings: dict[str, tuple[str, bool]] = {}
+    for option in options:
         for negated, words in ((False, option.names), (True, option.negations)):
             for word in words:
-                spellings[bare(word)] = (name, negated)
-    return Catalogue(document["source"], options, spellings, document["gone"])
+                spellings[bare(word)] = (option.name, negated)
+    return spellings

@@ -116,7 +116,9 @@ def _number(check: Checker, label: str, node: Node, spec: Spec) -> Json:
     value = node.value
     whole = spec.kind == "int"
     bounds = _bounds(spec)
-    if isinstance(value, bool) or not isinstance(value, int | float) or (whole and value != int(value)):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:  # infinite
+        return check.wrong(label, node, f"a {'whole ' * whole}number{bounds}")
+    if whole and value != int(value):
         return check.wrong(label, node, f"a {'whole ' * whole}number{bounds}")
     if (spec.low is not None and value < spec.low) or (spec.high is not None and value > spec.high):
         return check.wrong(label, node, f"a {'whole ' * whole}number{bounds}")

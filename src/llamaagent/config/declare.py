@@ -12,7 +12,7 @@ from llamaagent.config.check import Checker
 from llamaagent.config.document import canonical_json, filled, profile_from_document
 from llamaagent.config.merge import merge, widen, without_nulls
 from llamaagent.config.node import Faults, Mark, Node, kind_of, mark_at
-from llamaagent.config.schema import MODEL_KEYS, NAME_PATTERN, PROFILE, RUNTIME_KEYS
+from llamaagent.config.schema import LAUNCH_ONLY, MODEL_KEYS, NAME_PATTERN, PROFILE, RUNTIME_KEYS
 
 if TYPE_CHECKING:
     from llamaagent.config.bases import Bases
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
 
 _KEYS = {key: spec for key, spec in PROFILE.items() if key not in {"name", "extends"}}
-_LAUNCH_ONLY = (
-    "args",
-    "secrets",
-    "restart",
-    "stop",
-    "idle",
-    "update",
-)  # nothing for one that is only watched
 
 
 class Declared(NamedTuple):
@@ -54,10 +46,10 @@ def declare(document: Document, file: str, alone: bool, site: LoadedSettings, ba
         if node is not None:
             faults.add(node.mark, f"a profile must be a mapping, not {kind_of(node)}")
         return Declared(_guessed_name(document.text, file, alone), mark, None, None, faults)
-    check = Checker(faults, bases.places, bases.catalogue)
-    name = _name(node, file, alone, mark, check)
-    own = widen(node, bases.catalogue, faults)
     inherited = merge(site.defaults, bases.under(node, faults))
+    check = Checker(faults, bases.places, bases.catalogue_for(node, faults, inherited))
+    name = _name(node, file, alone, mark, check)
+    own = widen(node, check.catalogue, faults)
     merged = without_nulls(merge(inherited, own))
     merged = _with_site(_for_kind(merged, own, faults), site)
     body = merged.with_entries({k: entry for k, entry in merged.map.items() if k not in {"name", "extends"}})
@@ -116,7 +108,7 @@ def _for_kind(merged: Node, own: Node, faults: Faults) -> Node:
             faults.add(entry[0], f"{key!r} belongs to runtime kind {owners}, this is {kind!r}")
     entries = dict(merged.map)
     entries["runtime"] = (runtime.mark, runtime.with_entries(kept))
-    for key in _LAUNCH_ONLY if kind == "external" else ():
+    for key in LAUNCH_ONLY if kind == "external" else ():
         if key in own.map and key in entries:
             faults.add(
                 entries[key][0], f"{key!r} means nothing for runtime kind 'external': it is only watched"

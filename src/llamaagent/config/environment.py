@@ -85,5 +85,7 @@ def _node(variable: str, text: str, kind: str, mark: Mark, faults: Faults) -> No
             number = float(text)
         except ValueError:
             return Node(text, mark)
+        if number - number != 0:  # infinite, or not a number
+            return Node(text, mark)
         return Node(int(number) if number == int(number) else number, mark, text)
     return Node(text, mark)

@@ -57,6 +57,7 @@ class Places:
         self.model_directories: tuple[str, ...] = ()
         self.portable = False
         self.signatures: dict[str, Signature] = {}
+        self.programs: dict[str, Signature] = {}  # looked for as server programs, found or not
         self.probes: dict[str, bool] = {}
         self.cacheable = True
 
@@ -82,6 +83,12 @@ class Places:
     def exists(self, path: str) -> bool:
         """Is it there? The answer becomes part of what a remembered parse depends on."""
         return self.probes.setdefault(path, os.path.exists(path))
+
+    def find_program(self, path: str) -> str | None:
+        """The path if a program is there that may be run. A remembered parse depends on just this one."""
+        sign = self.programs.setdefault(path, signature(path))
+        runs = sign is not None and stat.S_ISREG(sign[3]) and os.access(path, os.X_OK)
+        return path if runs else None
 
     def read(self, path: str, mark: Mark, faults: Faults) -> bytes | None:
         """A file's bytes; None after a fault at `mark` (the place that asked for the file)."""

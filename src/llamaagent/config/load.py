@@ -13,14 +13,31 @@ from llamaagent.config.site import Site, format_faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from llamaagent.base.clock import Clock
     from llamaagent.config.node import Faults
     from llamaagent.config.profiles import LoadedProfiles
     from llamaagent.config.settings import LoadedSettings
 
-__all__ = ["EffectiveValue", "Site", "effective_profile", "format_faults", "load_site", "load_site_cached"]
+__all__ = [
+    "Asking",
+    "EffectiveValue",
+    "Site",
+    "effective_profile",
+    "format_faults",
+    "load_site",
+    "load_site_cached",
+]
+
+
+class Asking(NamedTuple):
+    """How loading learns what a server program offers: answers from outside, since nothing is run here."""
+
+    # (path of a program, variables of the settings) -> what it prints for --help; None: no answer
+    help_of: Callable[[str, Mapping[str, str]], str | None]
+    embedded: Callable[[], Collection[str]]  # the spellings that the embedded server knows, with dashes
+    cache_dir: str  # where answers are kept
 
 
 class EffectiveValue(NamedTuple):
@@ -40,14 +57,16 @@ def load_site(
     now: int,
     portable: bool = False,
     host: str | None = None,
+    asking: Asking | None = None,
 ) -> Site:
     """Read settings and profiles.
 
     config: the settings file, None = search. profiles: folders and files instead of those in the settings,
     relative to cwd. now: Unix seconds. portable: this host's overlay and `hosts:` are ignored.
+    asking: options are checked against the program that will run them; None = against the bundled catalogue.
     Never raises for what stands in a file: see `Site.faults`.
     """
-    return read_site(Places(environ, cwd), config, profiles, now, portable, host)
+    return read_site(Places(environ, cwd), config, profiles, now, portable, host, asking)
 
 
 def load_site_cached(
@@ -60,6 +79,7 @@ def load_site_cached(
     clock: Clock,
     portable: bool = False,
     host: str | None = None,
+    asking: Asking | None = None,
 ) -> Site:
     """As `load_site`, but nothing is parsed while every file is as it was. cache_dir: made when missing."""
     from llamaagent.config import remember
@@ -69,20 +89,26 @@ def load_site_cached(
     site = remember.recall(cache_dir, key, now)
     if site is None:
         places = Places(environ, cwd)
-        site = read_site(places, config, profiles, now, portable, host)
+        site = read_site(places, config, profiles, now, portable, host, asking)
         remember.keep(cache_dir, key, site, places)
     return site
 
 
 def read_site(
-    places: Places, config: str | None, profiles: tuple[str, ...], now: int, portable: bool, host: str | None
+    places: Places,
+    config: str | None,
+    profiles: tuple[str, ...],
+    now: int,
+    portable: bool,
+    host: str | None,
+    asking: Asking | None = None,
 ) -> Site:
     """Parse everything; `places` afterwards knows every path that the result depends on."""
     from llamaagent.config.node import Faults
     from llamaagent.config.profiles import applies
 
     faults = Faults()
-    site, found = _parse(places, config, profiles, portable, host, faults)
+    site, found = _parse(places, config, profiles, portable, host, asking, faults)
     settings = site.settings
     valid = sorted(
         (one.profile for one in found.declared if one.profile is not None), key=lambda profile: profile.name
@@ -111,6 +137,7 @@ def effective_profile(
     environ: Mapping[str, str],
     cwd: str,
     host: str | None = None,
+    asking: Asking | None = None,
 ) -> tuple[EffectiveValue, ...]:
     """Every value of one profile with its origin, by dotted key.
 
@@ -120,7 +147,7 @@ def effective_profile(
     from llamaagent.config.effective import values_of
     from llamaagent.config.node import Faults
 
-    _, found = _parse(Places(environ, cwd), config, profiles, False, host, Faults())
+    _, found = _parse(Places(environ, cwd), config, profiles, False, host, asking, Faults())
     for one in found.declared:
         if one.name == name and one.profile is not None and one.node is not None:
             return tuple(EffectiveValue(*row) for row in values_of(one.node, one.profile.document))
@@ -133,16 +160,17 @@ def _parse(
     profiles: tuple[str, ...],
     portable: bool,
     host: str | None,
+    asking: Asking | None,
     faults: Faults,
 ) -> tuple[LoadedSettings, LoadedProfiles]:
-    from llamaagent.config.catalogue import load_catalogue
+    from llamaagent.config.offered import Offered
     from llamaagent.config.profiles import load_profiles
     from llamaagent.config.settings import load_settings
 
-    catalogue = load_catalogue()
+    offered = Offered(places, None if portable else asking)
     places.portable = portable
-    site = load_settings(config, host, places, catalogue, faults)
+    site = load_settings(config, host, places, offered, faults)
     places.model_directories = site.settings.model_directories
     here = os.path.join(places.cwd, ".")
     paths = [places.absolute(path, here) for path in profiles] or list(site.settings.profiles)
-    return site, load_profiles(paths, site, places, catalogue, faults)
+    return site, load_profiles(paths, site, places, offered, faults)

@@ -17,8 +17,8 @@ from llamaagent.config.yamltext import parse_documents
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llamaagent.config.catalogue import Catalogue
     from llamaagent.config.files import Places
+    from llamaagent.config.offered import Offered
     from llamaagent.config.settings import LoadedSettings
 
 
@@ -31,10 +31,10 @@ class LoadedProfiles(NamedTuple):
 
 
 def load_profiles(
-    paths: Iterable[str], site: LoadedSettings, places: Places, catalogue: Catalogue, faults: Faults
+    paths: Iterable[str], site: LoadedSettings, places: Places, offered: Offered, faults: Faults
 ) -> LoadedProfiles:
     """Read folders and files; every fault of every file is noted, and none hides another."""
-    bases = Bases(places, catalogue)
+    bases = Bases(places, site, offered)
     declared: list[Declared] = []
     folders: list[FolderState] = []
     broken: list[str] = []
@@ -89,7 +89,9 @@ def _check_base(path: str, bases: Bases, faults: Faults) -> None:
     """A base that nobody extends is checked all the same."""
     node = bases.file(path, Mark(path, 1, 1, "base"), faults)
     if node is not None:
-        Checker(faults, bases.places, bases.catalogue).entries(without_nulls(node), PROFILE, "profile")
+        Checker(faults, bases.places, bases.catalogue_for(node, faults)).entries(
+            without_nulls(node), PROFILE, "profile"
+        )
 
 
 def _read(file: str, site: LoadedSettings, bases: Bases, faults: Faults) -> list[Declared]:

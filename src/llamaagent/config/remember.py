@@ -41,20 +41,17 @@ def key_of(
     relevant = {
         name: value
         for name, value in environ.items()
-        if name in {"HOME", "XDG_CONFIG_HOME"} or name.startswith("LLAMAAGENT_")
+        if name in {"HOME", "PATH", "XDG_CONFIG_HOME"} or name.startswith("LLAMAAGENT_")
     }
     parts = [llamaagent.__version__, os.geteuid(), os.uname().nodename, config, profiles, cwd, portable, host]
     shape = [Site._fields, Settings._fields, Headroom._fields, ProjectLimits._fields, Reports._fields]
-    return json.dumps([*parts, relevant, shape, _code()], sort_keys=True)
+    return json.dumps([*parts, relevant, shape, code()], sort_keys=True)
 
 
 def recall(folder: str, key: str, now: int) -> Site | None:
     """The remembered site if nothing has changed since, else None. Never raises."""
     try:
-        check, _, body = _read_own(_path(folder, key)).partition(b"\n")
-        if check != _checksum(body):
-            return None
-        entry = json.loads(body)
+        entry = json.loads(fetch(_path(folder, key)))
         return _site(entry["site"]) if entry["key"] == key and _unchanged(entry, now) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -67,16 +64,30 @@ def keep(folder: str, key: str, site: Site, places: Places) -> None:
     entry = {
         "key": key,
         "files": places.signatures,
+        "programs": places.programs,  # young ones too: nobody builds a server twice within a tick
         "probes": places.probes,
         "site": site._replace(profiles=tuple(_profile_row(profile) for profile in site.profiles)),  # type: ignore[misc]
     }
-    body = json.dumps(entry, separators=(",", ":")).encode()
+    store(_path(folder, key), json.dumps(entry, separators=(",", ":")).encode())
+    forget_old(folder, "site-", _KEPT)
+
+
+def fetch(path: str) -> bytes:
+    """What `store` has put there, if it is whole and ours alone; else nothing. Never raises."""
+    try:
+        check, _, body = _read_own(path).partition(b"\n")
+    except OSError:
+        return b""
+    return body if check == _checksum(body) else b""
+
+
+def store(path: str, body: bytes) -> None:
+    """Keep a text in a folder that is ours alone, made when missing; left undone when that cannot be."""
+    folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        if not _is_own(os.stat(folder)):
-            return
-        _write(_path(folder, key), _checksum(body) + b"\n" + body)
-        _forget_old(folder)
+        if _is_own(os.stat(folder)):
+            _write(path, _checksum(body) + b"\n" + body)
     except OSError:
         return
 
@@ -85,7 +96,7 @@ def _path(folder: str, key: str) -> str:
     return os.path.join(folder, f"site-{binascii.crc32(key.encode()):08x}.json")
 
 
-def _code() -> list[int]:
+def code() -> list[int]:
     """Changes when this package does: its sources' newest time stamp, and their count."""
     try:
         stamps = [
@@ -133,25 +144,30 @@ def _write(path: str, data: bytes) -> None:
         raise
 
 
-def _forget_old(folder: str) -> None:
-    """Keep the newest few."""
-    paths = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith("site-")]
-    if len(paths) > _KEPT:
+def forget_old(folder: str, prefix: str, kept: int) -> None:
+    """Keep the newest few of those that begin so."""
+    try:
+        paths = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(prefix)]
         paths.sort(key=lambda path: (signature(path) or [0])[0])
-        for path in paths[:-_KEPT]:
+        for path in paths[:-kept]:
             os.unlink(path)
+    except OSError:
+        return
 
 
 def _unchanged(entry: dict[str, Any], now: int) -> bool:
     for path, sign in entry["files"].items():
         if signature(path) != sign or is_young(sign, now):
             return False
+    if any(signature(path) != sign for path, sign in entry["programs"].items()):
+        return False
     return all(os.path.exists(path) is there for path, there in entry["probes"].items())
 
 
 def _changed_since(places: Places) -> bool:
     """True when a file changed while it was being read."""
-    return any(signature(path) != sign for path, sign in places.signatures.items())
+    looked_at = places.signatures | places.programs
+    return any(signature(path) != sign for path, sign in looked_at.items())
 
 
 def _profile_row(profile: Any) -> list[object]:

@@ -69,6 +69,7 @@ RUNTIME_KEYS = {  # kind -> what may stand in `runtime` beside it
     ),
     "external": ("port", "pid_from"),
 }
+LAUNCH_ONLY = ("args", "secrets", "restart", "stop", "idle", "update")  # not for what is only watched
 MODEL_KEYS = ("path", "url", "hf", "docker")
 
 PROFILE: dict[str, Spec] = {

@@ -6,12 +6,13 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamaagent.base.units import parse_duration, parse_mib, parse_rate, parse_size
-from llamaagent.config.check import Checker
+from llamaagent.config.check import Checker, text_of
 from llamaagent.config.document import canonical_json
 from llamaagent.config.environment import overrides, process_switches
 from llamaagent.config.files import find_settings
 from llamaagent.config.merge import merge, widen, without_nulls
 from llamaagent.config.node import Faults, Mark, Node
+from llamaagent.config.offered import binary_named
 from llamaagent.config.schema import PROFILE, SETTINGS, Spec
 from llamaagent.config.yamltext import parse_documents
 from llamaagent.domain.settings import Headroom, ProjectLimits, Reports, Settings
@@ -19,8 +20,8 @@ from llamaagent.domain.settings import Headroom, ProjectLimits, Reports, Setting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llamaagent.config.catalogue import Catalogue
     from llamaagent.config.files import Places
+    from llamaagent.config.offered import Offered
 
 
 class LoadedSettings(NamedTuple):
@@ -33,7 +34,7 @@ class LoadedSettings(NamedTuple):
 
 
 def load_settings(
-    config: str | None, host: str | None, places: Places, catalogue: Catalogue, faults: Faults
+    config: str | None, host: str | None, places: Places, offered: Offered, faults: Faults
 ) -> LoadedSettings:
     """Read, merge and check the settings; what is wrong is left at its default and noted in `faults`."""
     found = Faults()
@@ -46,7 +47,9 @@ def load_settings(
         if "/" not in name and places.exists(overlay):
             node = merge(node, _read(overlay, places, found) or Node({}, node.mark))
     node = without_nulls(merge(node, overrides(places, SETTINGS, found)))
-    check = Checker(found, places, catalogue)
+    env = node.get("env")
+    offered.env = {key: text for key, (_, item) in env.map.items() if (text := text_of(item))} if env else {}
+    check = Checker(found, places, offered.to(binary_named(node, node.get("defaults")), found))
     defaults, default_values = _defaults(node, check)
     values = check.entries(without_keys(node, "defaults"), SETTINGS, "settings")
     settings = _record(values, file, name, places)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 MISSING: Final = "\0missing"  # no YAML value: control characters are refused when the file is read
-_SECRET_NAME = re.compile("token|key|secret|password", re.IGNORECASE)
+SECRET_WORDS = ("token", "key", "secret", "password")
+_SECRET_NAME = re.compile("|".join(SECRET_WORDS), re.IGNORECASE)
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _WINDOW = re.compile(

@@ -103,7 +103,7 @@ def declare(ctx: Context, asked: _Asked) -> Declared:
     hashes = ctx.wishes.last_hashes()
     fresh = [p for p in ctx.site.profiles if hashes.get(p.name) != (p.profile_hash, p.source)]
     if fresh:
-        ctx.wishes.declare(fresh, asked.git(), ctx.clock.now())
+        ctx.wishes.declare(fresh, asked.git(), ctx.clock.now(), ctx.settings.defaults)
         hashes |= {p.name: (p.profile_hash, p.source) for p in fresh}
     return _join_declared(ctx, hashes)
 

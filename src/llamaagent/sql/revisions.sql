@@ -30,9 +30,6 @@ UPDATE profile_revisions SET retired_ts = :ts WHERE profile = :profile AND retir
 -- name: mark_healthy
 UPDATE profile_revisions SET healthy_ts = :ts WHERE profile = :profile AND profile_hash = :profile_hash;
 
--- name: select_model
-SELECT id FROM models WHERE name = :name;
-
 -- name: insert_model
 INSERT INTO models (name, origin, model_path, model_url, docker_repo, hf_repo, created_at, updated_at)
 VALUES (:name, 'profile', :model_path, :model_url, :docker_repo, :hf_repo, :ts, :ts);

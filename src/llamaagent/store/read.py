@@ -19,8 +19,10 @@ class Table(NamedTuple):
     rows: tuple[dict[str, SQLiteValue], ...]
 
 
-def select(db: Connection, name: str, given: Mapping[str, SQLiteValue] | None = None) -> Table:
-    """Run a statement of sql/commands.sql and fetch everything (no cursor stays open behind a reader's back)."""
+def select(
+    db: Connection, name: str, given: Mapping[str, SQLiteValue] | None = None, area: str = "commands"
+) -> Table:
+    """Run a statement of sql/AREA.sql and fetch everything (no cursor stays open behind a reader's back)."""
     columns: list[str] = []
 
     def note(cursor: Cursor, _sql: str, _bindings: object) -> bool:
@@ -30,5 +32,5 @@ def select(db: Connection, name: str, given: Mapping[str, SQLiteValue] | None = 
 
     cursor = db.cursor()
     cursor.exec_trace = note
-    rows = cursor.execute(statements("commands")[name], dict(given or {})).fetchall()
+    rows = cursor.execute(statements(area)[name], dict(given or {})).fetchall()
     return Table(tuple(columns), tuple(dict(zip(columns, row, strict=True)) for row in rows))

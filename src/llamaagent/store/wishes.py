@@ -98,8 +98,17 @@ class WishStore:
         """The last good revision of every profile there ever was."""
         return tuple(Revision(*row) for row in self._db.execute(_REVISIONS["select_last_good"]))
 
-    def declare(self, profiles: Iterable[Profile], git: tuple[str | None, int | None], ts: int) -> None:
-        """Store new revisions, and the row of `models` that each profile has."""
+    def declare(
+        self,
+        profiles: Iterable[Profile],
+        git: tuple[str | None, int | None],
+        ts: int,
+        defaults: str = "{}",
+    ) -> None:
+        """Store new revisions, the configuration that each profile has, and the settings' `defaults`."""
+        from llamaagent.store.applied import AppliedStore
+
+        applied = AppliedStore(self._db)
         with self._db:
             for profile in profiles:
                 given: dict[str, object] = {"profile": profile.name, "profile_hash": profile.profile_hash}
@@ -116,12 +125,5 @@ class WishStore:
                 }
                 given |= {"git_commit": git[0], "git_dirty": git[1], "ts": ts}
                 self._db.execute(_REVISIONS["upsert_revision"], given)
-                model = {
-                    "name": profile.name,
-                    "model_path": profile.model.path,
-                    "model_url": profile.model.url,
-                }
-                model |= {"docker_repo": profile.model.docker, "hf_repo": profile.model.hf}
-                known = self._db.execute(_REVISIONS["select_model"], {"name": profile.name}).get
-                name = "insert_model" if known is None else "update_model"
-                self._db.execute(_REVISIONS[name], {**model, "ts": ts})
+                applied.apply(profile, ts)
+            applied.apply_defaults(defaults, ts)

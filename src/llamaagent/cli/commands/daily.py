@@ -11,8 +11,9 @@ LOOK = (
         "init",
         DAILY,
         "Make a folder ready for git: settings, a first profile.\n\n"
-        "Writes llamaagent.yaml, profiles/example.yaml (stopped) and .gitignore; overwrites nothing. Looks for GGUF "
-        "files and for llama-servers that run, and prints the commands that would take them in.",
+        "Writes llamaagent.yaml, profiles/example.yaml (stopped) and .gitignore; overwrites nothing. Writes the JSON "
+        "Schemas by which editors complete and check, in .llamaagent/, and renews them when it is called again. Looks "
+        "for GGUF files and for llama-servers that run, and prints the commands that would take them in.",
         "init:run",
         (),
         (Arg("dir", "Where (default: here)."),),
@@ -56,13 +57,16 @@ LOOK = (
         "check",
         DAILY,
         "Validate settings and profiles: every fault of every file.\n\n"
-        "Faults are printed as file:line:col. Starts no server, binds nothing.",
+        "Faults are printed as file:line:col. Starts no server, binds nothing; asks the server program for its "
+        "--help once, since options are checked against it. With --schema it prints what may be written, as JSON "
+        "Schema, and reads no file: `check --schema profile`, `check --schema settings`, or both.",
         "check:run",
         (
+            Opt("schema", ("--schema",), "Print the JSON Schema of profile, settings, or both."),
             Opt(
                 "portable",
                 ("--portable",),
-                "Ignore this host (for CI): every profile, no file on disk needed.",
+                "Ignore this host (for CI): every profile, bundled options, no file needed.",
             ),
         ),
         (Arg("path", "Files or folders (default: the site's).", many=True),),

@@ -49,6 +49,49 @@ DATA_COMMANDS = (
         "llamaagent report build -o /var/www/llama",
     ),
     Spec(
+        "profiles list",
+        DATA,
+        "What was applied: one row a profile.",
+        "profiles:listing",
+        LISTING,
+        (NAMES,),
+        "llamaagent profiles list",
+    ),
+    Spec(
+        "profiles show",
+        DATA,
+        "The stored configuration of a profile, complete or one section.\n\n"
+        "Each option that is set, with the column that holds it. `server` is the settings' `defaults.args`.",
+        "profiles:show",
+        (
+            Opt(
+                "section",
+                ("--section",),
+                "Read one table only.",
+                "text",
+                None,
+                ("general", "sampling", "memory", "gpu", "advanced", "lora", "multimodal", "server"),
+            ),
+            *LISTING,
+        ),
+        (Arg("name", "A profile.", required=True),),
+        "llamaagent profiles show qwen --section sampling",
+    ),
+    Spec(
+        "profiles export",
+        DATA,
+        "The database back to YAML.\n\n"
+        "The last good revision of each, without what is the default anyway; secrets stay references. Overwrites "
+        "nothing.",
+        "profiles:export",
+        (
+            Opt("all", ("--all",), "Every profile that was ever applied and not removed."),
+            Opt("out", ("-o", "--out"), "Write NAME.yaml into this folder.", "text", "DIR"),
+        ),
+        (NAMES,),
+        "llamaagent profiles export --all -o saved/",
+    ),
+    Spec(
         "query",
         DATA,
         "Read-only SQL over tables and views.\n\n"
