@@ -249,3 +249,11 @@ def test_the_real_path_of_the_settings_is_known(folder: Folder) -> None:
     link.symlink_to("llamaagent.yaml")
     site = load_site(config="link.yaml", profiles=(), environ=folder.environ, cwd=str(folder.root), now=0)
     assert (site.settings.file, site.real_file) == (str(link), str(folder.root / "llamaagent.yaml"))
+
+
+@pytest.mark.parametrize("entry", ["profiles: [true]", "models: {directories: [x, true]}"])
+def test_a_path_that_is_no_text_is_a_fault_not_the_end_of_the_program(folder: Folder, entry: str) -> None:
+    folder.write("llamaagent.yaml", f"{entry}\n")
+    site = folder.load()
+    assert not site.settings_ok
+    assert any(fault.severity == "error" and fault.line == 1 for fault in site.faults)

@@ -185,12 +185,14 @@ def _texts(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
 
 def _path(check: Checker, label: str, node: Node, spec: Spec) -> Json:
     text = _text(check, label, node, spec)
-    return check.places.absolute(text, node.mark.file) if isinstance(text, str) else text
+    return check.places.absolute(text, node.mark.file) if isinstance(text, str) and text != MISSING else text
 
 
 def _model(check: Checker, label: str, node: Node, spec: Spec) -> Json:
     text = _text(check, label, node, spec)
-    return check.places.find_model(text, node.mark.file) if isinstance(text, str) else text
+    return (
+        check.places.find_model(text, node.mark.file) if isinstance(text, str) and text != MISSING else text
+    )
 
 
 def _binary(check: Checker, label: str, node: Node, spec: Spec) -> Json:
