@@ -1,4 +1,4 @@
--- llamaagent schema, version 1
+-- llamaagent schema, version 2
 --
 -- The whole database, readable from top to bottom. It is made by this file and views.sql; the files in
 -- migrations/ lead from one released version to the next. No other file defines tables.
@@ -546,6 +546,17 @@ CREATE TABLE instances (
     log_offset_bytes INTEGER NOT NULL DEFAULT 0,
     log_state TEXT CHECK (json_valid(log_state)),
 
+    -- what supervision remembers from pass to pass; *_boottime_s count from the boot, so that no clock step counts
+    gave_up_ts INTEGER,                      -- too many failures: not launched again until something changes
+    progress_bytes INTEGER,                  -- read, mapped or downloaded while it loads
+    progress_boottime_s INTEGER,             -- when that last grew
+    tokens_seen INTEGER,                     -- its token counters when they last moved
+    active_ts INTEGER,                       -- when they last moved, or a request was in progress
+    active_boottime_s INTEGER,
+    stalled_boottime_s INTEGER,              -- busy without a new token since
+    probe_due TEXT CHECK (probe_due IN ('start', 'error', 'stuck', 'period')),  -- a completion is to be asked for
+    log_freed_bytes INTEGER NOT NULL DEFAULT 0,  -- given back to the file system at the log's start
+
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;
 CREATE UNIQUE INDEX instances_one_live ON instances (profile)
@@ -577,6 +588,26 @@ BEGIN
      WHERE id = NEW.model_id
        AND NOT EXISTS (SELECT 1 FROM instances AS newer WHERE newer.model_id = NEW.model_id AND newer.id > NEW.id);
 END;
+
+-- The last lines of a server's log before its launch ended.
+CREATE TABLE log_tails (
+    instance_id INTEGER PRIMARY KEY REFERENCES instances (id) ON DELETE CASCADE,
+    ts INTEGER NOT NULL,
+    lines TEXT NOT NULL                      -- at most 200 lines
+) STRICT;
+
+-- What `notify` is told: one row for each change, tried again by the next pass until it is sent.
+CREATE TABLE notifications (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    profile TEXT,
+    payload TEXT NOT NULL CHECK (json_valid(payload)),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sent_ts INTEGER,
+    error TEXT
+) STRICT;
+CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL;
 
 -- The journal: what the agent did or left, and the figures it went by. The same decision again moves `last_ts`
 -- and `count` of the newest row of the profile. Kept a year.
@@ -735,6 +766,8 @@ CREATE TABLE memory_observations (
     instance_id INTEGER REFERENCES instances (id) ON DELETE SET NULL,  -- the one with the peak
     first_ts INTEGER NOT NULL,
     last_ts INTEGER NOT NULL,
+    oom_mib INTEGER,                         -- it ran out of memory holding this much: more than this is needed
+    oom_ts INTEGER,
     UNIQUE (model_path, model_size_bytes, model_mtime_ns, parameters_hash, build, gpu)
 ) STRICT;
 CREATE INDEX memory_observations_instance ON memory_observations (instance_id) WHERE instance_id IS NOT NULL;

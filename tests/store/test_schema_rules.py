@@ -31,6 +31,8 @@ TABLES = {
     "model_files",
     "instances",
     "decisions",
+    "log_tails",
+    "notifications",
     "health_checks",
     "overrides",
     "gpus",

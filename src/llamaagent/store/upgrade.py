@@ -19,9 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x4C4C4147  # "LLAG"; file(1) and we know our own by it
-MIGRATIONS: tuple[str, ...] = ()  # the files in migrations/, in order
+MIGRATIONS: tuple[str, ...] = ("0002_supervision.sql",)  # the files in migrations/, in order
 
 _SQL = statements("database")
 _VIEWS = "views_fingerprint"

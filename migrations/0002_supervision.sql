@@ -1,0 +1,33 @@
+-- llamaagent migration 0002: what supervision must remember from pass to pass
+
+-- Failures that led to giving up, progress of a load, activity and idleness, probes that are due, the log's freed start.
+ALTER TABLE instances ADD COLUMN gave_up_ts INTEGER;
+ALTER TABLE instances ADD COLUMN progress_bytes INTEGER;
+ALTER TABLE instances ADD COLUMN progress_boottime_s INTEGER;
+ALTER TABLE instances ADD COLUMN tokens_seen INTEGER;
+ALTER TABLE instances ADD COLUMN active_ts INTEGER;
+ALTER TABLE instances ADD COLUMN active_boottime_s INTEGER;
+ALTER TABLE instances ADD COLUMN stalled_boottime_s INTEGER;
+ALTER TABLE instances ADD COLUMN probe_due TEXT CHECK (probe_due IN ('start', 'error', 'stuck', 'period'));
+ALTER TABLE instances ADD COLUMN log_freed_bytes INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE memory_observations ADD COLUMN oom_mib INTEGER;
+ALTER TABLE memory_observations ADD COLUMN oom_ts INTEGER;
+
+CREATE TABLE log_tails (
+    instance_id INTEGER PRIMARY KEY REFERENCES instances (id) ON DELETE CASCADE,
+    ts INTEGER NOT NULL,
+    lines TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE notifications (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    profile TEXT,
+    payload TEXT NOT NULL CHECK (json_valid(payload)),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sent_ts INTEGER,
+    error TEXT
+) STRICT;
+CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL;
