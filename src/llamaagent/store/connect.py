@@ -150,6 +150,10 @@ def _refuse_stranger(path: str, *, write: bool) -> None:
     db = apsw.Connection(f"file:{quoted}?immutable=1", flags=flags)
     try:
         _judge(db, path, write=write)
+    except apsw.CorruptError:
+        # The power went during a checkpoint: whole again with its WAL, which this look leaves out.
+        if not os.path.exists(f"{path}-wal"):
+            raise
     finally:
         db.close()
 
