@@ -134,6 +134,7 @@ CREATE TABLE profile_revisions (
     UNIQUE (profile, profile_hash)
 ) STRICT;
 CREATE INDEX profile_revisions_newest ON profile_revisions (profile, last_seen_ts);
+CREATE INDEX profile_revisions_refused ON profile_revisions (profile) WHERE refused_ts IS NOT NULL;
 
 -- GGUF files on disk.
 CREATE TABLE model_files (
@@ -556,6 +557,8 @@ CREATE TABLE instances (
     stalled_boottime_s INTEGER,              -- busy without a new token since
     probe_due TEXT CHECK (probe_due IN ('start', 'error', 'stuck', 'period')),  -- a completion is to be asked for
     log_freed_bytes INTEGER NOT NULL DEFAULT 0,  -- given back to the file system at the log's start
+    inputs TEXT CHECK (json_valid(inputs)),  -- JSON object: each file that the launch depends on -> size, times, inode
+    oom_kills TEXT,                          -- where the kernel counts its kills for memory, and the count at the launch
 
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;

@@ -503,7 +503,8 @@ SELECT
     r.source,
     r.profile_hash AS declared_profile_hash,
     r.launch_hash AS declared_launch_hash,
-    r.retired_ts
+    r.retired_ts,
+    i.gave_up_ts
 FROM chosen AS c
 LEFT JOIN instances AS i ON i.id = c.instance_id
 LEFT JOIN profile_revisions AS r ON r.id = c.revision_id

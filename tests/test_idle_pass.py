@@ -29,7 +29,7 @@ _BOTH = """
 base base.clock base.errors base.paths base.record base.units
 cli cli.commands cli.commands.quick cli.commands.words cli.main cli.output cli.site cli.spec
 config config.argv config.document config.files config.load config.remember config.site
-domain domain.instance domain.plan domain.profile domain.settings domain.shown domain.wish
+domain domain.faults domain.instance domain.plan domain.profile domain.settings domain.shown domain.wish
 launch launch.adopt launch.command launch.environ launch.identity
 reconcile reconcile.declared reconcile.git
 sql store store.connect store.errors store.instances store.journal store.upgrade store.wishes

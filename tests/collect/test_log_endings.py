@@ -51,6 +51,8 @@ def test_the_reader_reports_the_failure_too(name: str) -> None:
         (b"terminate called after throwing an instance of 'std::bad_alloc'", "oom-host"),
         (b"0.01.000.000 E llama_model_load: unknown model architecture: 'x'", "bad-model"),
         (b"0.01.000.000 E srv  llama_server: exiting due to HTTP server error", "failed"),
+        (b"0.01.000.000 E gguf_init_from_file: failed to open 'x' (Permission denied)\nE failed to load model",
+         "permission"),
         (b"0.01.000.000 I srv  x: error loading model is only talked about", "crash"),
     ],
 )  # fmt: skip
@@ -71,7 +73,9 @@ def test_an_abort_for_lack_of_memory_is_named() -> None:
 
 def test_plain_endings() -> None:
     assert classify_exit(0, None, b"")[0] == "exited"
-    assert classify_exit(127, None, b"sh: 1: llama-server: not found\n")[0] == "failed"
+    assert classify_exit(127, None, b"sh: 1: llama-server: not found\n")[0] == "missing-binary"
+    assert classify_exit(126, None, b"sh: 1: /opt/llama-server: Permission denied\n")[0] == "permission"
+    assert classify_exit(126, None, b"sh: 1: /opt/llama-server: Exec format error\n")[0] == "failed"
     assert classify_exit(3, None, b"first\nlast words\n") == ("crash", "ended with code 3: last words")
     assert classify_exit(None, None, b"") == ("crash", "ended with an unknown code")
 

@@ -31,8 +31,6 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
         evict=Evict(pinned=True),
         idle=Idle(stop_after_s=60),
         health=Health(probe="command", stuck_after_s=1),
-        restart=Restart(max_backoff_s=1, give_up_failures=None),
-        update=Update(rollback=False),
         resources=Resources(memory_mib=1, cpus=1.0),
         runtime=Runtime(kind="container"),
     )
@@ -42,9 +40,6 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
         "idle.stop_after",
         "health.probe",
         "health.stuck_after",
-        "restart.max_backoff",
-        "restart.give_up_after",
-        "update.rollback",
         "resources.memory",
         "resources.cpus",
         "runtime.kind",
@@ -53,7 +48,9 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
 
 def test_keys_that_act_are_not_named() -> None:
     profile = PLAIN._replace(
-        health=Health(probe="none", failures=1), restart=Restart(policy="never", backoff_s=1)
+        health=Health(probe="none", failures=1),
+        restart=Restart(policy="never", backoff_s=1, max_backoff_s=1, give_up_failures=None),
+        update=Update(rollback=False),
     )
     assert pending_in_profile(profile) == ()
 

@@ -171,7 +171,10 @@ class Host:
         if action.kind == act.SIGNAL:
             return old._replace(next_signal_ts=due, signals_sent=old.signals_sent + 1)
         if action.kind == act.END:
-            return old._replace(status=action.status, reason=action.reason, retry_ts=due, ended_ts=self.now)
+            ended = old._replace(status=action.status, reason=action.reason, retry_ts=due, ended_ts=self.now)
+            return ended if action.restarts is None else ended._replace(restarts=action.restarts)
+        if action.kind == act.GIVE_UP:
+            return old._replace(gave_up_ts=self.now, retry_ts=None)
         status = {
             act.READY: st.RUNNING,
             act.UNHEALTHY: st.UNHEALTHY,

@@ -156,7 +156,7 @@ def test_a_silence_is_a_gap_not_a_line(db: Connection) -> None:
             {"status": "error", "retry_ts": NOW + 40, "restarts": 2},
             State("crashed, next try Sat 21 Nov 10:30 (3rd)", "bad"),
         ),
-        ({"status": "error", "reason": "gave-up"}, State("gave up", "bad")),
+        ({"status": "error", "reason": "crash", "gave_up_ts": 1}, State("gave up", "bad")),
         ({"status": "stopped", "reason": "idle"}, State("idle", "off")),
         ({"status": "stopped", "reason": "schedule"}, State("outside its schedule", "off")),
     ],

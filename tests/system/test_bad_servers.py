@@ -35,9 +35,12 @@ def test_an_option_that_only_the_server_can_refuse(site: Site) -> None:
     row = ended(site)
     assert (row["status"], row["reason"], row["exit_code"]) == ("error", "bad-option", 1)
     assert "device" in str(row["detail"])
-    assert row["retry_ts"] is not None
+    assert row["retry_ts"] is None  # no try would end otherwise
     assert site.run("status").rc == 1
-    site.profile("alpha")  # mended: no need to wait for the back-off
+    assert "failed: an option was refused" in site.run("ps").out
+    site.once()
+    assert site.count("instances") == 1
+    site.profile("alpha")  # mended: no need to wait for anything
     assert site.settle()["alpha"]["id"] != row["id"]
     assert site.run("status").rc == 0
 
@@ -51,14 +54,16 @@ def test_a_corrupt_model_is_told_apart_from_a_crash(site: Site, tmp_path: Path) 
     assert (row["status"], row["reason"], row["exit_code"]) == ("error", "bad-model", 1)
     with open(site.model, "rb") as whole:
         data = whole.read()
-    broken.write_bytes(data[: len(data) // 2])
-    site.edit("UPDATE instances SET retry_ts = NULL")
+    site.once()
+    assert site.count("instances") == 1
+    broken.write_bytes(data[: len(data) // 2])  # another file: worth a try
     eventually(
         lambda: site.once("-q") and site.count("instances") > 1 and site.newest()["alpha"]["ended_ts"],
         "again",
     )
     assert site.newest()["alpha"]["reason"] == "bad-model"
-    assert site.newest()["alpha"]["restarts"] == 1
+    assert site.newest()["alpha"]["restarts"] == 0
+    assert ("start", "changed-file") in site.decisions("alpha")
 
 
 @pytest.mark.binary

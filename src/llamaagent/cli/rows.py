@@ -10,7 +10,7 @@ from llamaagent.domain.shown import is_problem, state
 from llamaagent.domain.wish import wish
 from llamaagent.launch.command import file_identity
 from llamaagent.launch.identity import alive, boot_id
-from llamaagent.reconcile.declared import in_force, missing
+from llamaagent.reconcile.declared import in_force, missing, rolled_back
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.read import select
 from llamaagent.store.wishes import WishStore
@@ -37,18 +37,19 @@ def profile_rows(opened: Opened, db: Connection) -> list[dict[str, object]]:
     hashes = wishes.last_hashes()
     last_good = wishes.last_good() if missing(opened.site, hashes) else None
     # What a refused file declares is in force as it was when it was good.
-    declared = in_force(opened.site, hashes, last_good).profiles
+    declared = rolled_back(wishes, in_force(opened.site, hashes, last_good))
     overrides = wishes.overrides()
     newest = {row.profile: row for row in InstanceStore(db).newest()}
     boot = boot_id()
     stored = {str(row["profile"]): row for row in select(db, "list_profiles").rows}
     rows = []
-    for name in sorted(stored.keys() | declared.keys()):
+    for name in sorted(stored.keys() | declared.profiles.keys()):
         row: dict[str, object] = dict(stored.get(name) or {"profile": name})
         instance = newest.get(name)
         if instance is not None and instance.status in st.LIVE and instance.pid is not None:
             row["alive"] = alive(instance.server, boot=boot)
-        rows.append(_row(row, declared.get(name), overrides.get(name), now))
+        row["rolled_back"] = declared.rolled_back.get(name)
+        rows.append(_row(row, declared.profiles.get(name), overrides.get(name), now))
     return rows
 
 
@@ -67,6 +68,7 @@ def _row(
         wish=want,
         restarts=_int(row.get("restarts")) or 0,
         retry_ts=_int(retry),
+        gave_up=row.get("gave_up_ts") is not None,
         now=now,
     )
     gone = row.get("alive") is False
@@ -83,7 +85,8 @@ def _row(
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want) or gone,
+        "problem": is_problem(known, want) or gone or row.get("rolled_back") is not None,
+        "rolled_back": row.get("rolled_back"),
     }
     made |= _declared(row, profile)
     made["outdated"] = known in st.LIVE and profile is not None and _outdated(row, profile)

@@ -42,7 +42,9 @@ def run(values: Values) -> int:
         ],
         "faults": faults,
         "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
-        "instances": [{k: v for k, v in row.items() if k not in {"problem", "uptime"}} for row in rows],
+        "instances": [
+            {k: v for k, v in row.items() if k not in {"problem", "uptime", "rolled_back"}} for row in rows
+        ],
     }
     if values.flag("json"):
         emit_object(summary)

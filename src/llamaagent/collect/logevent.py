@@ -22,12 +22,14 @@ PORT_TAKEN = "port-taken"
 MISSING_MODEL = "missing-model"
 BAD_OPTION = "bad-option"
 BAD_MODEL = "bad-model"
+MISSING_BINARY = "missing-binary"
+PERMISSION = "permission"
 OOM_HOST = "oom-host"
 OOM_GPU = "oom-gpu"
 FAILED = "failed"
 CRASH = "crash"
 EXITED = "exited"
-FAULTS = frozenset({PORT_TAKEN, MISSING_MODEL, BAD_OPTION, BAD_MODEL, OOM_HOST, OOM_GPU, FAILED})
+FAULTS = frozenset({PORT_TAKEN, MISSING_MODEL, BAD_OPTION, BAD_MODEL, PERMISSION, OOM_HOST, OOM_GPU, FAILED})
 
 _MAX_LINE = 400
 _FAULT_LEVELS = frozenset({"E", ""})
@@ -66,6 +68,7 @@ _CAUSES = (
     (b"unable to allocate Vulkan", OOM_GPU),
     (b"failed to allocate Vulkan", OOM_GPU),
     (b"No such file or directory", MISSING_MODEL),
+    (b"Permission denied", PERMISSION),
     (b"invalid magic", BAD_MODEL),
     (b"model is corrupted or incomplete", BAD_MODEL),
     (b"unknown model architecture", BAD_MODEL),
@@ -74,7 +77,7 @@ _CAUSES = (
     (b"exiting due to", FAILED),
 )
 # Of several causes in one log the earlier in this order is the one that explains the others.
-_WEIGHT = (PORT_TAKEN, BAD_OPTION, OOM_GPU, OOM_HOST, MISSING_MODEL, BAD_MODEL, FAILED)
+_WEIGHT = (PORT_TAKEN, BAD_OPTION, OOM_GPU, OOM_HOST, MISSING_MODEL, PERMISSION, BAD_MODEL, FAILED)
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
             11: "SIGSEGV", 15: "SIGTERM"}  # fmt: skip
 _SIGABRT = 6
@@ -107,8 +110,9 @@ def classify_exit(exit_code: int | None, exit_signal: int | None, tail: bytes) -
 
     exit_code: as the wrapper wrote it; above 128 a shell means a signal by it. exit_signal: when known
     apart. tail: the end of its log, some KiB. Reasons: port-taken, missing-model, bad-option, bad-model,
-    oom-host, oom-gpu, failed (it said only that it fails), crash (a signal, or an unexplained code),
-    exited (code 0). A kernel out-of-memory kill writes no log and is a crash by signal 9 here.
+    permission, missing-binary (the shell found no such program), oom-host, oom-gpu, failed (it said only that it
+    fails), crash (a signal, or an unexplained code), exited (code 0). A kernel out-of-memory kill writes no log and is
+    a crash by signal 9 here.
     """
     if exit_signal is None and exit_code is not None and exit_code > 128:
         exit_signal = exit_code - 128
@@ -122,12 +126,21 @@ def classify_exit(exit_code: int | None, exit_signal: int | None, tail: bytes) -
     if exit_code == 0:
         return EXITED, "ended by itself with code 0"
     if exit_code in {126, 127}:
-        return FAILED, line or f"the server program cannot be run (code {exit_code})"
+        return _not_run(exit_code, kind, line, tail)
     if kind is not None:
         return kind, line
     said = _last_words(tail)
     code = "ended with an unknown code" if exit_code is None else f"ended with code {exit_code}"
     return CRASH, f"{code}: {said}" if said else code
+
+
+def _not_run(exit_code: int, kind: str | None, line: str, tail: bytes) -> tuple[str, str]:
+    """The shell could not run the program: not there, not allowed, or it does not start here."""
+    detail = line or _last_words(tail) or f"the server program cannot be run (code {exit_code})"
+    if kind == PERMISSION:
+        return PERMISSION, detail
+    missing = exit_code == 127 and kind != FAILED and b"not found" in tail
+    return MISSING_BINARY if missing else FAILED, detail
 
 
 def _explain(tail: bytes) -> tuple[str | None, str]:

@@ -67,6 +67,9 @@ class Instance(NamedTuple):
     git_dirty: int | None
     build: str | None
     gpus: str | None
+    gave_up_ts: int | None
+    progress_bytes: int | None
+    progress_boottime_s: int | None
 
     @property
     def server(self) -> Identity | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Evict, Health, Idle, Resources, Restart, Update
+from llamaagent.domain.profile import Evict, Health, Idle, Resources
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
@@ -31,17 +31,13 @@ _REPORTS = ("logo", "links", "sections", "templates", "after")
 
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
-    health, restart, default = profile.health, profile.restart, Restart()
+    health = profile.health
     found = {
         "schedule": profile.schedule is not None,
         "evict": profile.evict != Evict(),
         "idle.stop_after": profile.idle.stop_after_s != Idle().stop_after_s,
         "health.probe": health.probe in _PROBES,
         "health.stuck_after": health.stuck_after_s != Health().stuck_after_s,
-        "restart.max_backoff": restart.max_backoff_s != default.max_backoff_s,
-        "restart.give_up_after": (restart.give_up_failures, restart.give_up_within_s)
-        != (default.give_up_failures, default.give_up_within_s),
-        "update.rollback": profile.update.rollback != Update().rollback,
         "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
         "resources.cpus": profile.resources.cpus != Resources().cpus,
         "runtime.kind": profile.runtime.kind != "process",

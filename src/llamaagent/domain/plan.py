@@ -18,6 +18,10 @@ CANCEL = "cancel"  # created -> stopped: no longer wanted before it was launched
 GUARD = "guard"  # too many would be retired at once: none is
 FAILING = "failing"  # a health probe failed, below the limit; counted, not journalled
 HEALED = "healed"  # the count of failed probes goes back to 0; not journalled
+GIVE_UP = "give_up"  # error stays error: not launched again until something changes
+ROLLBACK = "rollback"  # the newest revision is refused, the last healthy one is in force
+DETACH = "detach"  # an operator: forgotten, left running
+FORGET = "forget"  # an operator's rm: stopped or error -> deleted
 
 # Reasons that users and scripts may rely on; docs/reasons.md explains each (a test holds the two together).
 REASONS = (
@@ -43,6 +47,7 @@ REASONS = (
     "missing-model",
     "missing-binary",
     "missing-secret",
+    "permission",  # a file may not be read or run by this user
     "port-taken",
     "gpu-memory",
     "gpu-missing",
@@ -52,6 +57,9 @@ REASONS = (
     "lost",  # gone, and nobody could record how
     "signal",  # the next signal of a stop
     "detached",  # an operator's detach: forgotten, left running
+    "rollback",  # the last healthy revision, after a newer one that never became healthy
+    "changed-file",  # a file that stood in the way of the last launch is another one now
+    "removed",  # an operator's rm
 )
 
 
@@ -74,6 +82,7 @@ class Action(NamedTuple):
     signal: str | None = None  # SIGNAL and STOP: TERM or KILL; STOP None = wait for requests first
     due_ts: int | None = None  # STOP and SIGNAL: when the next signal is due; END: when to try again
     status: str | None = None  # END: stopped or error
+    restarts: int | None = None  # END: failures in a row before this one, as they count from now on
 
 
 class Plan(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.domain import instance as st
+from llamaagent.domain.faults import WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,9 +12,7 @@ if TYPE_CHECKING:
 HELD_WORDS = {
     "gpu-memory": "no GPU memory",
     "gpu-missing": "card not visible",
-    "missing-model": "model file missing",
-    "missing-binary": "llama-server missing",
-    "missing-secret": "secret missing",
+    **WORDS,
     "port-taken": "port taken",
     "unsupported": "not supported yet",
 }
@@ -33,6 +32,7 @@ def state(
     wish: Wish | None,
     restarts: int = 0,
     retry_ts: int | None = None,
+    gave_up: bool = False,
     now: int,
 ) -> str:
     """The short state. status None: no launch yet. wish None: no file declares it any more."""
@@ -47,10 +47,19 @@ def state(
     if wish is None:
         return "retired" if reason in {"retired", "host"} else "stopped"
     if status == st.ERROR:
-        if retry_ts is None:
-            return "crashed"
-        return f"crashed, retry in {max(0, retry_ts - now)}s ({ordinal(restarts + 1)})"
+        return _failed(reason, restarts, retry_ts, now, gave_up=gave_up)
     return "not started" if status is None else "stopped"
+
+
+def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int, *, gave_up: bool) -> str:
+    """Of a launch that ended by itself and is still wanted."""
+    if gave_up:
+        return "gave up"
+    if reason in WORDS:
+        return f"failed: {WORDS[reason]}"
+    if retry_ts is None:
+        return "crashed"
+    return f"crashed, retry in {max(0, retry_ts - now)}s ({ordinal(restarts + 1)})"
 
 
 def is_problem(status: str | None, wish: Wish | None) -> bool:

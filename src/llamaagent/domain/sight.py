@@ -31,6 +31,7 @@ class Sight(NamedTuple):
     http_status: int | None = None
     listener: str = "unknown"  # ours | stranger | none | unknown
     requests_processing: int | None = None
+    progress_bytes: int | None = None  # loading: read, written and resident so far, of all its processes
 
     @property
     def gone(self) -> bool:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from llamaagent.base.errors import LlamaAgentError, StorageError
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
+from llamaagent.domain.backoff import delay_s
+from llamaagent.domain.faults import UNCOUNTED
+from llamaagent.domain.lifecycle import follows
 from llamaagent.domain.plan import Action
 from llamaagent.launch.ending import signal_launch
 from llamaagent.reconcile.gates import HeldError, ask_before_change
 from llamaagent.reconcile.logs import read_rest
+from llamaagent.reconcile.oom import remember_oom
 from llamaagent.reconcile.props import learn_from_props
 from llamaagent.reconcile.starting import held, launch, prepare
+from llamaagent.store.supervision import SupervisionStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +37,12 @@ def perform(
     view: View,
     borders: Borders,
 ) -> Action:
-    """Do one action; gives what really happened (a start that is refused becomes a hold)."""
+    """Do one action; gives what really happened (a start that is refused becomes a hold).
+
+    Raises LifecycleError, with nothing done, for an action that the table of states does not know.
+    """
     row = rows.get(action.profile)
+    follows(row.status if row is not None else None, action)
     now = ctx.clock.now()
     if action.kind == act.START:
         done = _start(ctx, action, row, profiles[action.profile], borders)
@@ -76,9 +85,9 @@ def _with_row(
         ctx.wishes.healthy(row.profile, row.profile_hash or "", now)
         learn_from_props(ctx, row, profile)
     elif action.kind == act.UNHEALTHY:
-        store.change(row.id, st.UNHEALTHY, row.failures + 1, action, now)
+        store.change(row.id, follows(row.status, action), row.failures + 1, action, now)
     elif action.kind == act.RECOVERED:
-        store.change(row.id, st.RUNNING, 0, action, now)
+        store.change(row.id, follows(row.status, action), 0, action, now)
     elif action.kind == act.FAILING:
         store.failures(row.id, row.failures + 1)
     elif action.kind == act.HEALED:
@@ -92,7 +101,19 @@ def _with_row(
         signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal or "TERM"])
     elif action.kind == act.END:
         return _end(ctx, action, row, profile, view, now)
+    else:
+        _resign(ctx, action, row, now)
     return action
+
+
+def _resign(ctx: Context, action: Action, row: Instance, now: int) -> None:
+    """After failures: no more tries, or no more of what was changed. The launch itself stays as it ended."""
+    if action.kind == act.GIVE_UP:
+        SupervisionStore(ctx.db).give_up(row.id, action, now)
+    elif action.kind == act.ROLLBACK:
+        with ctx.db:
+            ctx.wishes.refuse(row.profile, row.launch_hash or "", f"{row.reason}: {row.detail or '-'}", now)
+            ctx.journal.note(action, now)
 
 
 def _start(
@@ -105,7 +126,7 @@ def _start(
     now = ctx.clock.now()
     hashes = (profile.launch_hash, profile.profile_hash)
     more: dict[str, object] = {"project": profile.project, "model_path": profile.model.path}
-    more["restarts"] = _restarts(row, profile, now)
+    more["restarts"] = _restarts(row, profile, action)
     kind = profile.runtime.kind
     try:
         rows = ctx.instances.newest()  # this very pass may have launched one that does not listen yet
@@ -135,22 +156,24 @@ def _start(
 def _not_launched(ctx: Context, profile: Profile, instance_id: int, detail: str) -> Action:
     """The spawn itself failed, so no process exists: the launch is over, and is tried again after the back-off."""
     now = ctx.clock.now()
-    due = now + profile.restart.backoff_s
-    action = Action(act.END, profile.name, instance_id, "not-launched", detail, due_ts=due, status=st.ERROR)
     row = ctx.instances.one(instance_id)
+    restarts = row.restarts if row is not None else 0
+    due = now + delay_s(profile.restart, restarts + 1, f"{instance_id}")
+    action = Action(act.END, profile.name, instance_id, "not-launched", detail, due_ts=due, status=st.ERROR)
     if row is not None:
         ctx.instances.ended(row, action, None, None, now, now)
     return action
 
 
-def _restarts(row: Instance | None, profile: Profile, now: int) -> int:
-    """How many launches in a row ended by themselves; a long healthy life starts the count anew."""
-    if row is None or row.status == st.STOPPED:
+def _restarts(row: Instance | None, profile: Profile, action: Action) -> int:
+    """How many launches in a row ended by themselves before this one; what changed, or is asked for, starts anew."""
+    if row is None or row.status == st.STOPPED or row.launch_hash != profile.launch_hash:
         return 0
-    if row.status == st.CREATED or row.reason == "port-taken":
+    if action.reason in {"override", "changed-file"} and row.status == st.ERROR:
+        return 0
+    if row.status == st.CREATED or row.reason in UNCOUNTED:
         return row.restarts
-    lived = (row.ended_ts or now) - row.ready_ts if row.ready_ts is not None else 0
-    return 1 if lived >= profile.restart.reset_after_s else row.restarts + 1
+    return row.restarts + 1
 
 
 def _stop(ctx: Context, action: Action, row: Instance, now: int) -> None:
@@ -171,15 +194,14 @@ def _end(
     rest = read_rest(ctx, row)
     code = sight.exit_code if sight is not None else None
     signal = sight.exit_signal if sight is not None else None
-    if action.reason == "crash":
-        reason, detail = rest.why(code, signal)
-        action = action._replace(reason=reason, detail=detail)
-        if reason == "port-taken" and profile is not None and _moves(profile, row):
-            action = action._replace(due_ts=None)  # the next start takes another port, at once
+    if action.reason == "port-taken" and profile is not None and _moves(profile, row):
+        action = action._replace(due_ts=None)  # the next start takes another port, at once
     ended_ts = _ended_ts(row, now)
     with ctx.db:
         ctx.instances.ended(row, action, code, signal, ended_ts, now)
         rest.store(ctx)
+        if action.reason == "oom-gpu" and profile is not None:
+            remember_oom(ctx, row, profile, now)
     if action.reason in {"retired", "host"}:
         ctx.wishes.retire(row.profile, now)
     _remove(row.exit_path)
@@ -220,7 +242,7 @@ def tell(ctx: Context, action: Action, now: int) -> None:
     """One line in `logs` for each change."""
     if action.kind in {act.FAILING, act.HEALED}:
         return
-    trouble = action.kind in {act.HOLD, act.UNHEALTHY, act.GUARD}
+    trouble = action.kind in {act.HOLD, act.UNHEALTHY, act.GUARD, act.GIVE_UP, act.ROLLBACK}
     trouble = trouble or (action.kind == act.END and action.status == st.ERROR)
     level = "warning" if trouble else "info"  # an error is what the agent itself could not do
     text = f"{action.kind} {action.profile}: {action.reason}" + (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
+from llamaagent.domain.faults import ASKED, PERMANENT, UNCOUNTED
 from llamaagent.domain.plan import Action, Arithmetic, Plan
 from llamaagent.domain.wish import Override, Wish, in_force, wish
 from llamaagent.reconcile.health import healthy, judge
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sight import Sight
-
-# Ends with which nothing was wrong: the launch reads `stopped`, and the next start is not held back.
-# Every other end reads `error`.
-_ASKED = frozenset({"override", "state", "retired", "host", "update", "restart", "reboot", "not-launched"})
+    from llamaagent.reconcile.again import Past
 
 
 class Subject(NamedTuple):
@@ -35,6 +33,9 @@ class Subject(NamedTuple):
     override: Override | None = None
     age_s: int | None = None  # of its server, by a clock that nobody sets; None = not known
     counts: bool = True  # whether this look is a pass's own probe, and not one of those while it waits
+    stalled_s: int | None = None  # loading: how long without progress; None = not known
+    rolled_back: bool = False  # the profile in force is not the declared one, which never became healthy
+    past: Past | None = None  # of a failed launch; None = not asked
 
 
 class World(NamedTuple):
@@ -100,38 +101,17 @@ def _over(subject: Subject, want: Wish, now: int) -> list[Action]:
     if not want.wanted or profile is None:
         return []
     if row is not None and row.status == st.ERROR:
-        asked = want.reason == "override" and _asked_since(subject.override, row)
-        changed = row.launch_hash is not None and row.launch_hash != profile.launch_hash
-        if not asked and not changed:
-            if _stays_down(profile, row):
-                return []
-            # A longer wait than any we set was written before the clock was set back.
-            longest = max(profile.restart.backoff_s, profile.restart.max_backoff_s)
-            if row.retry_ts is not None and now < row.retry_ts <= now + longest:
-                return []
+        from llamaagent.reconcile.again import after_failure
+
+        return after_failure(subject, profile, row, want, now)
     return [Action(act.START, subject.name, None, _start_reason(row, want), want.detail)]
-
-
-def _asked_since(override: Override | None, row: Instance) -> bool:
-    """Did an operator speak after this launch ended? A word that led to a launch is done and does not count."""
-    if override is None or override.done_ts is not None:
-        return False
-    return override.action == "restart" or override.created_ts >= (row.ended_ts or 0)
 
 
 def _start_reason(row: Instance | None, want: Wish) -> str:
     """Why this launch: what ended the one before it, when that says more than the wish."""
-    if row is None or (
-        row.status != st.ERROR and row.reason not in {"update", "restart", "reboot", "not-launched"}
-    ):
+    if row is None or row.reason not in {"update", "restart", "reboot", "not-launched"}:
         return want.reason
-    return row.reason or want.reason
-
-
-def _stays_down(profile: Profile, row: Instance) -> bool:
-    if profile.restart.policy == "never":
-        return True
-    return profile.restart.policy == "on-failure" and row.reason == "exited"
+    return row.reason
 
 
 def _held(subject: Subject, want: Wish) -> list[Action]:
@@ -154,7 +134,7 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
     row, sight = subject.row, subject.sight
     if row is None or sight is None:
         return []
-    ended = _ended(row, sight, subject.profile, now)
+    ended = _ended(subject, row, sight, now)
     if ended is not None:
         return ended
     if row.status == st.STOPPING:
@@ -165,25 +145,25 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
     return judge(subject, row, sight, now)
 
 
-def _ended(row: Instance, sight: Sight, profile: Profile | None, now: int) -> list[Action] | None:
+def _ended(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Action] | None:
     """END when the launch is over, [] when it is just ending, None when it lives."""
     if not sight.same_boot:
-        return [_end(row, "reboot", "the machine was started again", profile, now)]
+        return [_end(subject, row, "reboot", "the machine was started again", now)]
     if sight.server_alive:
         return None
     if row.pid is None and not sight.exit_known:
         if sight.wrapper_alive:
             return []  # spawned this moment: the next look knows its pid
         if sight.gone and row.wrapper_pid is None:
-            return [_end(row, "not-launched", "the agent ended before the launch was made", profile, now)]
+            return [_end(subject, row, "not-launched", "the agent ended before the launch was made", now)]
     if sight.wrapper_alive and not sight.exit_known:
         return []  # the wrapper is about to write the exit status
     if row.status == st.STOPPING and sight.others_alive:
         return None  # the leader is gone, its children are not: the stop goes on
     if row.status == st.STOPPING:
-        return [_end(row, row.stop_reason or "override", _how(sight), profile, now)]
+        return [_end(subject, row, row.stop_reason or "override", _how(sight), now)]
     reason = sight.end_reason or ("lost" if not sight.exit_known else "crash")
-    return [_end(row, reason, sight.end_detail or _how(sight), profile, now)]
+    return [_end(subject, row, reason, sight.end_detail or _how(sight), now)]
 
 
 def _how(sight: Sight) -> str:
@@ -194,12 +174,31 @@ def _how(sight: Sight) -> str:
     return "exit status unknown"
 
 
-def _end(row: Instance, reason: str, detail: str, profile: Profile | None, now: int) -> Action:
-    status = st.STOPPED if reason in _ASKED else st.ERROR
-    retry = None
-    if profile is not None and reason not in _ASKED:
-        retry = now + profile.restart.backoff_s
-    return Action(act.END, row.profile, row.id, reason, detail, due_ts=retry, status=status)
+def _end(subject: Subject, row: Instance, reason: str, detail: str, now: int) -> Action:
+    """The launch is over: what it reads now, when the next try is due, and how many failures that makes in a row."""
+    if reason in ASKED or subject.profile is None:
+        status = st.STOPPED if reason in ASKED else st.ERROR
+        return Action(act.END, row.profile, row.id, reason, detail, status=status)
+    from llamaagent.domain.backoff import delay_s, restarts_before
+
+    rule = subject.profile.restart
+    before = restarts_before(row.restarts, _healthy_s(subject, row, now), rule.reset_after_s)
+    due: int | None = None
+    figures: tuple[Arithmetic, ...] = (Arithmetic("failures", before + 1),)
+    if reason not in PERMANENT:
+        wait = delay_s(rule, before + (reason not in UNCOUNTED), row.launch_id or row.profile)
+        due, figures = now + wait, (*figures, Arithmetic("wait_s", wait))
+    return Action(
+        act.END, row.profile, row.id, reason, detail, figures, due_ts=due, status=st.ERROR, restarts=before
+    )
+
+
+def _healthy_s(subject: Subject, row: Instance, now: int) -> int:
+    """How long it was healthy at most: the clock since boot keeps a wall clock that was set from making it longer."""
+    if row.ready_ts is None:
+        return 0
+    lived = max(0, now - row.ready_ts)
+    return lived if subject.age_s is None else min(lived, subject.age_s)
 
 
 def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wish | None:
@@ -216,10 +215,8 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     idle = subject.sight is not None and subject.sight.requests_processing == 0
     if changed and (profile.update.restart == "now" or (profile.update.restart == "when_idle" and idle)):
         return Wish(wanted=False, reason="update", detail="the profile changed")
-    timeout = profile.health.start_timeout_s
-    waited = now - (row.launched_ts or now) if subject.age_s is None else subject.age_s
-    if row.status == st.LOADING and timeout is not None and waited >= timeout and not healthy(subject.sight):
-        return Wish(wanted=False, reason="start-timeout", detail=f"not healthy after {waited} s")
+    if row.status == st.LOADING:
+        return _too_slow(subject, row, profile, now)
     if (
         row.status == st.UNHEALTHY
         and row.failures > profile.health.failures
@@ -227,6 +224,20 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     ):
         return Wish(wanted=False, reason="health", detail=f"{row.failures} health probes failed in a row")
     return None
+
+
+def _too_slow(subject: Subject, row: Instance, profile: Profile, now: int) -> Wish | None:
+    """Only time without progress counts: a slow disk or a long download is no fault of the server."""
+    timeout = profile.health.start_timeout_s
+    waited = now - (row.launched_ts or now) if subject.age_s is None else subject.age_s
+    still = waited if subject.stalled_s is None else min(waited, subject.stalled_s)
+    if timeout is None or still < timeout or healthy(subject.sight):
+        return None
+    return Wish(
+        wanted=False,
+        reason="start-timeout",
+        detail=f"not healthy after {waited} s, and no progress for {still} s",
+    )
 
 
 def _asks_restart(override: Override, profile: Profile, now: int) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llamaagent.config.site import Site
     from llamaagent.domain.profile import Profile
-    from llamaagent.store.wishes import Revision
+    from llamaagent.store.wishes import Revision, WishStore
 
 
 AWAITING = "no file declares it; that it is retired waits for: llamaagent run --once --yes"
@@ -30,6 +30,7 @@ class Declared(NamedTuple):
     profiles: dict[str, Profile]
     kept: dict[str, str]
     gone: dict[str, str]  # retired or not for this host: name -> retired | host
+    rolled_back: dict[str, str]  # those in force as they were healthy last, and why
 
 
 def in_force(
@@ -65,7 +66,17 @@ def in_force(
     for name in hashes:
         if name not in profiles and name not in gone:
             gone[name] = "retired"
-    return Declared(profiles, kept, gone)
+    return Declared(profiles, kept, gone, {})
+
+
+def rolled_back(wishes: WishStore, declared: Declared) -> Declared:
+    """What is in force when refused revisions give way to healthy ones. Writes nothing."""
+    refused = wishes.refused()
+    if not refused:
+        return declared
+    from llamaagent.reconcile.rollback import roll_back
+
+    return roll_back(wishes, declared, refused)
 
 
 def missing(site: Site, hashes: dict[str, tuple[str, str]]) -> bool:

@@ -52,11 +52,12 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, mtime = _model_file(profile)
+    binary = _binary(ctx, profile)
     return Found(
         size,
         mtime,
-        _binary(ctx, profile),
-        _place(ctx, profile, gpus, size),
+        binary,
+        _place(ctx, profile, gpus, size, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary)),
         _secrets(ctx, profile),
         _port(ctx, profile, tuple(rows)),
     )
@@ -66,9 +67,9 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
     """Ask everything while the old launch still runs, counting what it will free. Raises HeldError."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
-    size, _ = _model_file(profile)
-    _binary(ctx, profile)
-    placement = _place(ctx, profile, gpus, size, leaving=row.id)
+    size, mtime = _model_file(profile)
+    ran_out = _ran_out(ctx, profile, gpus, (size, mtime), _binary(ctx, profile))
+    placement = _place(ctx, profile, gpus, size, ran_out=ran_out, leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
@@ -82,7 +83,10 @@ def _model_file(profile: Profile) -> tuple[int | None, int | None]:
     try:
         found = os.stat(path)
     except OSError as error:
-        raise HeldError("missing-model", f"model {path}: {error.strerror}") from error
+        word = "permission" if isinstance(error, PermissionError) else "missing-model"
+        raise HeldError(word, f"model {path}: {error.strerror}") from error
+    if not os.access(path, os.R_OK):
+        raise HeldError("permission", f"model {path} may not be read by us")
     return found.st_size, found.st_mtime_ns
 
 
@@ -137,16 +141,40 @@ def _who_holds(port: int) -> str:
     return f"port {port} is held by pid {holders[0].pid} ({holders[0].command})"
 
 
+def _ran_out(
+    ctx: Context, profile: Profile, gpus: GpuReading, file: tuple[int | None, int | None], binary: str
+) -> int | None:
+    """MiB of a card with which such a launch ran out of memory once. file: size and mtime of its model."""
+    if not gpus.cards or profile.resources.gpus == "none":
+        return None
+    from llamaagent.reconcile.oom import oom_mib
+
+    return oom_mib(ctx, profile, *file, binary)
+
+
 def _place(
-    ctx: Context, profile: Profile, gpus: GpuReading, size: int | None, *, leaving: int | None = None
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    size: int | None,
+    *,
+    ran_out: int | None = None,
+    leaving: int | None = None,
 ) -> Placement:
     asked = profile.resources
     if gpus.error is not None and asked.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
-    need = Need(asked.gpus, asked.gpu_memory_mib or estimate_mib(size), asked.exclusive)
+    least = asked.gpu_memory_mib or estimate_mib(size)
+    if ran_out is not None:
+        least = max(least, ran_out + 1)
+    need = Need(asked.gpus, least, asked.exclusive)
     found = place(need, cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib)
     if isinstance(found, Refusal):
-        raise HeldError(found.reason, found.detail, (*found.arithmetic, *_holders(ctx, gpus)))
+        figures, detail = (*found.arithmetic, *_holders(ctx, gpus)), found.detail
+        if ran_out is not None:
+            figures = (*figures, Arithmetic("oom_mib", ran_out))
+            detail += f"; with {ran_out} MiB it ran out of memory"
+        raise HeldError(found.reason, detail, figures)
     return found
 
 

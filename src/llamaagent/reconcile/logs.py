@@ -6,10 +6,8 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news
 from llamaagent.collect.log import (
     LogState,
-    classify_exit,
     close_log,
     read_log,
-    read_tail,
     settle,
     wall_time,
 )
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from llamaagent.store.instances import LogPosition
 
 MAX_BYTES = 8 << 20  # of one server's log in one pass; the rest waits for the next
-_TAIL_BYTES = 16384
 
 
 class Reading(NamedTuple):
@@ -38,7 +35,6 @@ class Reading(NamedTuple):
     state: str
     requests: tuple[Request, ...]
     events: tuple[LogEvent, ...]
-    tail: bytes = b""
 
     def store(self, ctx: Context) -> int:
         """Add the rows and move the offset; gives how many requests were new. The caller holds the transaction."""
@@ -55,10 +51,6 @@ class Reading(NamedTuple):
             ctx.samples.move_log(self.position.id, self.inode, self.offset, self.state)
         self._learn(ctx)
         return added
-
-    def why(self, code: int | None, signal: int | None) -> tuple[str, str]:
-        """The reason word and prose for an end, from the exit status and the last lines."""
-        return classify_exit(code, signal, self.tail)
 
     def _learn(self, ctx: Context) -> None:
         """What the server says it really uses."""
@@ -109,8 +101,7 @@ def read_rest(ctx: Context, row: Instance) -> Reading:
     state, settled = settle(state)
     state, cut = close_log(state)
     requests += [*settled, *cut]
-    tail = read_tail(at.path, _TAIL_BYTES)
-    return Reading(at, inode, offset, state.to_json(), tuple(requests), tuple(events), tail)
+    return Reading(at, inode, offset, state.to_json(), tuple(requests), tuple(events))
 
 
 def _nowhere(row: Instance) -> LogPosition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llamaagent.base.record import NamedTuple
 from llamaagent.collect.http import Target, probe_all
 from llamaagent.collect.metrics import ServerCounters, parse_metrics
+from llamaagent.collect.process import list_descendants
 from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen
 from llamaagent.domain.sight import Sight
@@ -95,11 +96,20 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
         server_alive=same and alive(server, ctx.host, boot=boot),
         wrapper_alive=same and alive(wrapper, ctx.host, boot=boot),
     )
+    if sight.server_alive and row.status == st.LOADING and server is not None:
+        from llamaagent.collect.progress import read_progress
+
+        return sight._replace(progress_bytes=read_progress(ctx.host, list_descendants(ctx.host, server.pid)))
     if sight.server_alive or not same:
         return sight
     record = read_exit(row.exit_path) if row.exit_path else None
     if record is not None:
         sight = sight._replace(exit_known=True, exit_code=record.exit_code, exit_signal=record.exit_signal)
+        if row.status != st.STOPPING:
+            from llamaagent.reconcile.cause import cause_of
+
+            reason, detail = cause_of(ctx, row, record)
+            sight = sight._replace(end_reason=reason, end_detail=detail)
     from llamaagent.launch.adopt import members
 
     others = bool(members(wrapper, server, row.launch_id, ctx.host))

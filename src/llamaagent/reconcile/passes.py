@@ -10,7 +10,7 @@ from llamaagent.domain import plan as act
 from llamaagent.domain.wish import in_force as still_counts
 from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import Subject, World, decide
-from llamaagent.reconcile.declared import Declared, in_force, missing
+from llamaagent.reconcile.declared import Declared, in_force, missing, rolled_back
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
 from llamaagent.reconcile.record import Recorded, record
 from llamaagent.reconcile.retiring import approved, held_back, hold_back, retire
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
+    from llamaagent.domain.profile import Profile
+    from llamaagent.domain.sight import Sight
+    from llamaagent.reconcile.again import Past
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.git import GitState
 
@@ -84,12 +87,18 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         if unsure and _adopt(ctx, declared):
             continue
         _join(ctx, rows, view)
+        if any(row.status == st.LOADING for row in rows):
+            from llamaagent.reconcile.progress import note_progress
+
+            note_progress(ctx, rows, view)
         if (
             not plan.actions
             or not _carry_out(ctx, plan, rows, declared, view, borders, done)
             or ctx.clock.monotonic() >= until
         ):
             break
+        if any(action.kind == act.ROLLBACK for action in done):
+            declared = rolled_back(ctx.wishes, declared)
         patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
@@ -109,9 +118,11 @@ def declare(ctx: Context, asked: _Asked) -> Declared:
 
 
 def _join_declared(ctx: Context, hashes: dict[str, tuple[str, str]]) -> Declared:
-    if not missing(ctx.site, hashes):
-        return in_force(ctx.site, hashes, None)
-    return in_force(ctx.site, hashes, ctx.wishes.last_good(), held_back(ctx))
+    if missing(ctx.site, hashes):
+        declared = in_force(ctx.site, hashes, ctx.wishes.last_good(), held_back(ctx))
+    else:
+        declared = in_force(ctx.site, hashes, None)
+    return rolled_back(ctx.wishes, declared)
 
 
 def _forget_lapsed(ctx: Context, declared: Declared) -> None:
@@ -142,19 +153,41 @@ def world(
         row = by_name.get(name)
         if not ctx.chosen(name):
             continue
+        profile, sight = declared.profiles.get(name), view.sights.get(row.id) if row is not None else None
         subjects.append(
             Subject(
                 name,
-                declared.profiles.get(name),
+                profile,
                 declared.gone.get(name, "retired"),
                 row,
-                view.sights.get(row.id) if row is not None else None,
+                sight,
                 overrides.get(name),
                 _age_s(ctx, row),
                 first and ctx.counting,
+                _stalled_s(ctx, row, sight),
+                name in declared.rolled_back,
+                _past(ctx, row, profile),
             )
         )
     return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _past(ctx: Context, row: Instance | None, profile: Profile | None) -> Past | None:
+    """Of a launch that failed only; most have none."""
+    if row is None or profile is None or row.status != st.ERROR:
+        return None
+    from llamaagent.reconcile.past import past_of
+
+    return past_of(ctx, row, profile)
+
+
+def _stalled_s(ctx: Context, row: Instance | None, sight: Sight | None) -> int | None:
+    """How long a loading server has made no progress; None when it does not load."""
+    if row is None or sight is None or row.status != st.LOADING:
+        return None
+    from llamaagent.reconcile.progress import stalled_s
+
+    return stalled_s(row, sight, ctx.clock.boottime())
 
 
 def _age_s(ctx: Context, row: Instance | None) -> int | None:
@@ -182,6 +215,9 @@ def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
         ctx.instances.spawned(row.id, found.wrapper, found.server, now)
         action = act.Action(act.ADOPT, row.profile, row.id, "adopted", f"pid {found.server.pid}")
         ctx.journal.note(action, now)
+        from llamaagent.reconcile.act import tell
+
+        tell(ctx, action, now)
 
 
 def _seen_lately(ctx: Context) -> bool:
@@ -207,14 +243,20 @@ def _carry_out(
     done: list[Action],
 ) -> bool:
     """Do the plan; True when something was done after which another look makes sense."""
+    from llamaagent.domain.lifecycle import LifecycleError
     from llamaagent.reconcile.act import perform
 
     by_name = {row.profile: row for row in rows}
     again = False
     for action in plan.actions:
-        result = perform(ctx, action, by_name, declared.profiles, view, borders)
+        try:
+            result = perform(ctx, action, by_name, declared.profiles, view, borders)
+        except LifecycleError as error:  # one profile's trouble stops no other
+            with ctx.db:
+                ctx.samples.log("error", action.profile, str(error), ctx.clock.now(), "decision")
+            continue
         done.append(result)
-        again = again or result.kind in {act.END, act.STOP, act.SIGNAL, act.CANCEL}
+        again = again or result.kind in {act.END, act.STOP, act.SIGNAL, act.CANCEL, act.ROLLBACK}
     return again
 
 

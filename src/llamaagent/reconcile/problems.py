@@ -48,6 +48,8 @@ def problems(ctx: Context, result: PassResult) -> dict[str, str]:
     for name, why in result.declared.kept.items():
         if name not in waiting:
             found[f"kept:{name}"] = f"{name}: {why}"
+    for name, why in result.declared.rolled_back.items():
+        found[f"rollback:{name}"] = f"{name}: {why}"
     return found | _of_profiles(ctx, result) | _refused(result)
 
 
@@ -88,9 +90,18 @@ def _told(ctx: Context) -> dict[str, str]:
 
 def _sentence(name: str, row: Instance, want: Wish, now: int) -> str:
     """Without the seconds to the next try and the number of tries, which would be news again and again."""
-    shown = state(row.status, row.reason, wish=want, restarts=row.restarts, retry_ts=row.retry_ts, now=now)
+    shown = state(
+        row.status,
+        row.reason,
+        wish=want,
+        restarts=row.restarts,
+        retry_ts=row.retry_ts,
+        gave_up=row.gave_up_ts is not None,
+        now=now,
+    )
     shown = shown.split(", retry in", 1)[0]
-    times = " again and again" if row.status == st.ERROR and row.restarts else ""
+    again = row.status == st.ERROR and row.restarts and row.retry_ts is not None
+    times = " again and again" if again else ""
     detail = f" ({row.reason}: {row.detail})" if row.detail else f" ({row.reason})"
     return f"{name}: {shown}{times}{detail}"
 
@@ -114,7 +125,7 @@ def news(ctx: Context, found: dict[str, str]) -> News:
 def _about(ctx: Context, key: str, *, others: bool) -> bool:
     """Whether a problem is about a profile that this pass acts for, or about one of the others."""
     kind, _, name = key.partition(":")
-    return kind in {"kept", "profile"} and ctx.chosen(name) != others
+    return kind in {"kept", "profile", "rollback"} and ctx.chosen(name) != others
 
 
 def _matter(text: str) -> str:

@@ -11,6 +11,7 @@ import os
 
 from llamaagent.base.paths import ensure_private_dir
 from llamaagent.base.record import NamedTuple
+from llamaagent.collect.oomkill import read_oom_kills
 from llamaagent.domain import plan as act
 from llamaagent.domain.plan import Action, Arithmetic
 from llamaagent.launch.command import EMBEDDED, embedded_environment, file_identity, server_argv
@@ -18,6 +19,7 @@ from llamaagent.launch.environ import made_environment
 from llamaagent.launch.identity import boot_id
 from llamaagent.launch.process import LaunchRequest, start, wait_for_server
 from llamaagent.reconcile.gates import Found, HeldError, ask, estimate_mib
+from llamaagent.reconcile.inputs import identities
 from llamaagent.store.instances import Claim, Intent
 
 TYPE_CHECKING = False
@@ -124,6 +126,8 @@ def _intent(
         gpu_memory_estimated_mib=None,
         memory_limit_mib=profile.resources.memory_mib,
         cpu_limit_milli=None if cpus is None else round(1000 * cpus),
+        inputs=json.dumps(identities(ctx, profile, found.binary)),
+        oom_kills=read_oom_kills(ctx.host),
     )
 
 

@@ -79,6 +79,7 @@ class ProfileRow(NamedTuple):
     restarts: int | None
     launches: int
     crashes: int  # launches that ended by themselves within the page's day
+    gave_up_ts: int | None = None
 
 
 class LaunchRow(NamedTuple):

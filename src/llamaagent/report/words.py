@@ -37,6 +37,7 @@ _REASONS = {
     "missing-binary": "no llama-server",
     "missing-secret": "a secret is missing",
     "bad-option": "an option was refused",
+    "permission": "permission denied",
     "oom-gpu": "out of GPU memory",
     "oom-host": "out of memory",
     "start-timeout": "never became healthy",
@@ -133,7 +134,7 @@ def describe_state(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
 def _describe_error(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
     if not _wanted(row):
         return State("ended by itself", OFF)
-    if row.reason in {"give-up", "gave-up", "give_up", "gave_up"}:
+    if row.gave_up_ts is not None:
         return State("gave up", BAD)
     if row.retry_ts is not None:
         when = format_instant(row.retry_ts, zone, now)

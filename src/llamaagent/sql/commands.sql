@@ -9,7 +9,8 @@ SELECT profile, kind, status, reason, detail, since_ts, retry_ts, override, over
        declared_launch_hash,
        (SELECT i.binary_identity FROM instances AS i WHERE i.id = instance_id) AS binary_identity,
        (SELECT i.model_size_bytes FROM instances AS i WHERE i.id = instance_id) AS model_size_bytes,
-       (SELECT i.model_mtime_ns FROM instances AS i WHERE i.id = instance_id) AS model_mtime_ns
+       (SELECT i.model_mtime_ns FROM instances AS i WHERE i.id = instance_id) AS model_mtime_ns,
+       gave_up_ts
   FROM v_profiles ORDER BY profile;
 
 -- name: list_history

@@ -12,7 +12,8 @@ WITH RECURSIVE names (profile) AS (
 SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, launch_hash, profile_hash, host, port,
        boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path, created_ts, launched_ts,
        ready_ts, last_seen_ts, stop_reason, next_signal, next_signal_ts, signals_sent, ended_ts, exit_code, exit_signal, failures,
-       restarts, retry_ts, git_commit, git_dirty, build, gpus
+       restarts, retry_ts, git_commit, git_dirty, build, gpus, gave_up_ts, progress_bytes,
+       progress_boottime_s
   FROM instances
  WHERE id IN (SELECT (SELECT max(i.id) FROM instances AS i WHERE i.profile = names.profile) FROM names)
  ORDER BY profile;
@@ -21,7 +22,8 @@ SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, 
 SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, launch_hash, profile_hash, host, port,
        boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path, created_ts, launched_ts,
        ready_ts, last_seen_ts, stop_reason, next_signal, next_signal_ts, signals_sent, ended_ts, exit_code, exit_signal, failures,
-       restarts, retry_ts, git_commit, git_dirty, build, gpus
+       restarts, retry_ts, git_commit, git_dirty, build, gpus, gave_up_ts, progress_bytes,
+       progress_boottime_s
   FROM instances
  WHERE id = :id;
 
@@ -29,7 +31,8 @@ SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, 
 SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, launch_hash, profile_hash, host, port,
        boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path, created_ts, launched_ts,
        ready_ts, last_seen_ts, stop_reason, next_signal, next_signal_ts, signals_sent, ended_ts, exit_code, exit_signal, failures,
-       restarts, retry_ts, git_commit, git_dirty, build, gpus
+       restarts, retry_ts, git_commit, git_dirty, build, gpus, gave_up_ts, progress_bytes,
+       progress_boottime_s
   FROM instances
  WHERE profile = :profile
  ORDER BY id DESC
@@ -77,7 +80,7 @@ UPDATE instances
        environment = :environment, working_directory = :working_directory, api_prefix = :api_prefix, scheme = :scheme,
        gpu_memory_declared_mib = :gpu_memory_declared_mib, gpu_memory_estimated_mib = :gpu_memory_estimated_mib,
        memory_limit_mib = :memory_limit_mib, cpu_limit_milli = :cpu_limit_milli, project = :project,
-       kind = :kind, failures = 0, log_offset_bytes = 0
+       kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills
  WHERE id = :id AND status = 'created';
 
 -- name: update_spawned
@@ -124,7 +127,7 @@ UPDATE instances SET next_signal = :next_signal, next_signal_ts = :next_signal_t
 UPDATE instances
    SET status = :status, reason = :reason, detail = :detail, since_ts = :ts, ended_ts = :ended_ts,
        exit_code = :exit_code, exit_signal = :exit_signal, retry_ts = :retry_ts, next_signal = NULL,
-       next_signal_ts = NULL
+       next_signal_ts = NULL, restarts = coalesce(:restarts, restarts)
  WHERE id = :id AND status IN ('created', 'loading', 'running', 'unhealthy', 'stopping');
 
 -- name: update_build

@@ -103,7 +103,8 @@ SELECT p.profile, p.project, p.kind, p.status, p.wanted, p.reason, p.detail, p.s
          WHERE h.profile = p.profile AND h.launch_id IS NOT NULL) AS launches,
        (SELECT count(*) FROM v_history AS h
          WHERE h.profile = p.profile AND h.status = 'error'
-           AND h.ended_ts >= :from_ts AND h.ended_ts < :to_ts) AS crashes
+           AND h.ended_ts >= :from_ts AND h.ended_ts < :to_ts) AS crashes,
+       p.gave_up_ts
   FROM v_profiles AS p
   JOIN v_report_profiles AS r ON r.profile = p.profile
  ORDER BY p.profile;

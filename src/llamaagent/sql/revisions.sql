@@ -28,7 +28,36 @@ ON CONFLICT (profile, profile_hash) DO UPDATE
 UPDATE profile_revisions SET retired_ts = :ts WHERE profile = :profile AND retired_ts IS NULL;
 
 -- name: mark_healthy
-UPDATE profile_revisions SET healthy_ts = :ts WHERE profile = :profile AND profile_hash = :profile_hash;
+-- What was refused for the same launch is not any more.
+UPDATE profile_revisions
+   SET healthy_ts = iif(profile_hash = :profile_hash, :ts, healthy_ts), refused_ts = NULL, refusal = NULL
+ WHERE profile = :profile
+   AND launch_hash = (SELECT launch_hash FROM profile_revisions
+                       WHERE profile = :profile AND profile_hash = :profile_hash);
+
+-- name: mark_refused
+UPDATE profile_revisions SET refused_ts = :ts, refusal = :refusal
+ WHERE profile = :profile AND launch_hash = :launch_hash AND healthy_ts IS NULL;
+
+-- name: clear_refused
+UPDATE profile_revisions SET refused_ts = NULL, refusal = NULL WHERE profile = :profile AND refused_ts IS NOT NULL;
+
+-- name: select_refused
+SELECT profile, profile_hash, refusal FROM profile_revisions WHERE refused_ts IS NOT NULL;
+
+-- name: select_healthy_before
+-- The newest content of the launch that was healthy last: labels and the like may have changed since without a launch.
+SELECT r.profile_hash, r.document, r.source, r.line, datetime(h.healthy_ts, 'unixepoch')
+  FROM profile_revisions AS r
+  JOIN (SELECT launch_hash, max(healthy_ts) AS healthy_ts FROM profile_revisions
+         WHERE profile = :profile AND healthy_ts IS NOT NULL GROUP BY launch_hash) AS h USING (launch_hash)
+ WHERE r.profile = :profile AND r.launch_hash <> :launch_hash AND r.state = 'running'
+ ORDER BY h.healthy_ts DESC, r.last_seen_ts DESC
+ LIMIT 1;
+
+-- name: select_ever_healthy
+SELECT EXISTS (SELECT 1 FROM profile_revisions
+                WHERE profile = :profile AND launch_hash = :launch_hash AND healthy_ts IS NOT NULL);
 
 -- name: insert_model
 INSERT INTO models (name, origin, model_path, model_url, docker_repo, hf_repo, created_at, updated_at)

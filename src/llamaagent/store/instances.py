@@ -62,6 +62,8 @@ class Intent(NamedTuple):
     gpu_memory_estimated_mib: int | None
     memory_limit_mib: int | None
     cpu_limit_milli: int | None
+    inputs: str  # JSON: the files it depends on, and what they were
+    oom_kills: str | None  # where the kernel counts its kills for memory, and the count
 
 
 class LogPosition(NamedTuple):
@@ -245,6 +247,7 @@ class InstanceStore:
             "detail": action.detail,
         }
         given |= {"exit_code": exit_code, "exit_signal": exit_signal, "retry_ts": action.due_ts}
+        given["restarts"] = action.restarts
         with self._db:
             self._db.execute(_SQL["update_ended"], {**given, "ts": ts, "ended_ts": ended_ts})
             self._db.execute(_SQL["release_reservations"], {"instance_id": row.id, "ts": ts})

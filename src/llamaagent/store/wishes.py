@@ -31,6 +31,16 @@ class Revision(NamedTuple):
     line: int | None
 
 
+class Healthy(NamedTuple):
+    """A revision that was healthy once: what a roll-back returns to. healthy_at: UTC, for people."""
+
+    profile_hash: str
+    document: str
+    source: str
+    line: int | None
+    healthy_at: str
+
+
 class WishStore:
     """Declarations and overrides of one open database."""
 
@@ -89,6 +99,32 @@ class WishStore:
             self._db.execute(
                 _REVISIONS["mark_healthy"], {"profile": profile, "profile_hash": profile_hash, "ts": ts}
             )
+
+    def refused(self) -> dict[tuple[str, str], str]:
+        """(profile, profile hash) of every revision that is not to be tried again -> why."""
+        return {(row[0], row[1]): row[2] or "-" for row in self._db.execute(_REVISIONS["select_refused"])}
+
+    def refuse(self, profile: str, launch_hash: str, refusal: str, ts: int) -> None:
+        """What is declared with this launch hash never became healthy. The caller holds the transaction."""
+        given = {"profile": profile, "launch_hash": launch_hash, "refusal": refusal, "ts": ts}
+        self._db.execute(_REVISIONS["mark_refused"], given)
+
+    def accept(self, profile: str) -> None:
+        """Refused revisions of the profile may be tried again."""
+        with self._db:
+            self._db.execute(_REVISIONS["clear_refused"], {"profile": profile})
+
+    def healthy_before(self, profile: str, launch_hash: str) -> Healthy | None:
+        """The revision that was healthy last and would be launched otherwise than with this launch hash."""
+        given = {"profile": profile, "launch_hash": launch_hash}
+        for row in self._db.execute(_REVISIONS["select_healthy_before"], given):
+            return Healthy(*row)
+        return None
+
+    def ever_healthy(self, profile: str, launch_hash: str) -> bool:
+        """Whether anything with this launch hash was healthy once."""
+        given = {"profile": profile, "launch_hash": launch_hash}
+        return bool(self._db.execute(_REVISIONS["select_ever_healthy"], given).get)
 
     def last_hashes(self) -> dict[str, tuple[str, str]]:
         """Profile -> (profile hash, source) of its last good revision."""

@@ -1,0 +1,94 @@
+"""Whether the kernel killed a process for want of memory: its counters, and its log where that may be read.
+
+Sources: memory.events (cgroup v2) or memory.oom_control (v1) of our own group, in which our servers are too; else
+/proc/vmstat of the whole host. The records of /dev/kmsg begin `priority,sequence,microseconds since boot,...;`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from llamaagent.collect.files import read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.base.paths import HostPaths
+
+KMSG = "/dev/kmsg"
+_MOST = 16 << 20  # bytes of the kernel's log; its buffer is a few MiB at most
+_RECORD = 8192
+
+
+def read_oom_kills(paths: HostPaths) -> str | None:
+    """Where the kernel counts, and how many it has counted, as one text: "PATH COUNT". None: nowhere."""
+    for path in _counters(paths):
+        count = _count(path)
+        if count is not None:
+            return f"{path} {count}"
+    return None
+
+
+def kills_since(baseline: str | None) -> int | None:
+    """Kills counted since `read_oom_kills` gave that text; None = not known."""
+    path, _, before = (baseline or "").rpartition(" ")
+    count = _count(path) if path else None
+    return None if count is None or not before.isdigit() else count - int(before)
+
+
+def kernel_named(pid: int, since_boot_s: float, path: str = KMSG) -> bool:
+    """Whether the kernel's log says that it killed this pid, later than so many seconds after the boot."""
+    words = b"Killed process %d " % pid
+    for line in _log(path).split(b"\n"):
+        head, _, text = line.partition(b";")
+        fields = head.split(b",")
+        if words in text and len(fields) > 2 and fields[2].isdigit() and int(fields[2]) >= since_boot_s * 1e6:
+            return True
+    return False
+
+
+def _counters(paths: HostPaths) -> list[str]:
+    found = []
+    for line in (read_file(f"{paths.proc}/self/cgroup") or b"").decode("utf-8", "replace").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        place = group.rstrip("/")
+        if not controllers:
+            found.append(f"{paths.sys}/fs/cgroup{place}/memory.events")
+        elif "memory" in controllers.split(","):
+            found.append(f"{paths.sys}/fs/cgroup/memory{place}/memory.oom_control")
+    return [*found, f"{paths.proc}/vmstat"]
+
+
+def _count(path: str) -> int | None:
+    for line in (read_file(path) or b"").split(b"\n"):
+        name, _, value = line.partition(b" ")
+        if name == b"oom_kill" and value.strip().isdigit():
+            return int(value)
+    return None
+
+
+def _log(path: str) -> bytes:
+    """Everything in the kernel's log, nothing when we may not read it."""
+    parts: list[bytes] = []
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        while sum(map(len, parts[-1:])) or not parts:
+            parts.append(_next(fd))
+            if len(parts) * _RECORD > _MOST:
+                break
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+def _next(fd: int) -> bytes:
+    """One record; nothing at the end. A record that was overwritten meanwhile is passed over."""
+    try:
+        return os.read(fd, _RECORD)
+    except BrokenPipeError:
+        return b"\n"
+    except OSError:
+        return b""
