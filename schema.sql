@@ -556,6 +556,8 @@ CREATE TABLE instances (
     stalled_boottime_s INTEGER,              -- busy without a new token since
     probe_due TEXT CHECK (probe_due IN ('start', 'error', 'stuck', 'period')),  -- a completion is to be asked for
     log_freed_bytes INTEGER NOT NULL DEFAULT 0,  -- given back to the file system at the log's start
+    probe_tokens INTEGER NOT NULL DEFAULT 0,  -- of the server's token counters, what our own probes used
+    probe_state TEXT CHECK (json_valid(probe_state)),  -- own requests that its log has not shown yet
 
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;

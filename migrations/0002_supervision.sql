@@ -10,6 +10,8 @@ ALTER TABLE instances ADD COLUMN active_boottime_s INTEGER;
 ALTER TABLE instances ADD COLUMN stalled_boottime_s INTEGER;
 ALTER TABLE instances ADD COLUMN probe_due TEXT CHECK (probe_due IN ('start', 'error', 'stuck', 'period'));
 ALTER TABLE instances ADD COLUMN log_freed_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN probe_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN probe_state TEXT CHECK (json_valid(probe_state));
 
 ALTER TABLE memory_observations ADD COLUMN oom_mib INTEGER;
 ALTER TABLE memory_observations ADD COLUMN oom_ts INTEGER;

@@ -83,7 +83,7 @@ def _row(
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want) or gone,
+        "problem": is_problem(known, want, str(reason) if reason else None) or gone,
     }
     made |= _declared(row, profile)
     made["outdated"] = known in st.LIVE and profile is not None and _outdated(row, profile)

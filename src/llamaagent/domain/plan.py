@@ -17,6 +17,7 @@ END = "end"  # seen gone, -> stopped or error
 CANCEL = "cancel"  # created -> stopped: no longer wanted before it was launched
 GUARD = "guard"  # too many would be retired at once: none is
 FAILING = "failing"  # a health probe failed, below the limit; counted, not journalled
+STUCK = "stuck"  # busy without getting on, or alive after SIGKILL
 HEALED = "healed"  # the count of failed probes goes back to 0; not journalled
 
 # Reasons that users and scripts may rely on; docs/reasons.md explains each (a test holds the two together).
@@ -51,6 +52,8 @@ REASONS = (
     "not-launched",  # the agent died between its intent and the spawn
     "lost",  # gone, and nobody could record how
     "signal",  # the next signal of a stop
+    "stuck",  # busy for longer than health.stuck_after without a new token
+    "unkillable",  # it lives on after SIGKILL
     "detached",  # an operator's detach: forgotten, left running
 )
 
