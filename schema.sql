@@ -559,6 +559,8 @@ CREATE TABLE instances (
     log_freed_bytes INTEGER NOT NULL DEFAULT 0,  -- given back to the file system at the log's start
     inputs TEXT CHECK (json_valid(inputs)),  -- JSON object: each file that the launch depends on -> size, times, inode
     oom_kills TEXT,                          -- where the kernel counts its kills for memory, and the count at the launch
+    probe_tokens INTEGER NOT NULL DEFAULT 0,  -- of the server's token counters, what our own probes used
+    probe_state TEXT CHECK (json_valid(probe_state)),  -- own requests that its log has not shown yet
 
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;

@@ -14,6 +14,8 @@ ALTER TABLE instances ADD COLUMN inputs TEXT CHECK (json_valid(inputs));
 ALTER TABLE instances ADD COLUMN oom_kills TEXT;
 
 CREATE INDEX profile_revisions_refused ON profile_revisions (profile) WHERE refused_ts IS NOT NULL;
+ALTER TABLE instances ADD COLUMN probe_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN probe_state TEXT CHECK (json_valid(probe_state));
 
 ALTER TABLE memory_observations ADD COLUMN oom_mib INTEGER;
 ALTER TABLE memory_observations ADD COLUMN oom_ts INTEGER;

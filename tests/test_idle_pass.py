@@ -39,11 +39,11 @@ _PASS = """
 cli.run cli.publishing
 collect collect.answer collect.cpu collect.disk collect.files collect.gpu collect.http collect.instance
 collect.load collect.memory collect.metrics collect.network collect.process collect.system
-domain.sample domain.sight
+domain.probe domain.sample domain.sight
 launch.exits launch.listeners launch.process
-reconcile.context reconcile.decide reconcile.health reconcile.observe reconcile.passes reconcile.problems
-reconcile.record reconcile.retiring
-store.locks store.samples
+reconcile.context reconcile.decide reconcile.health reconcile.observe reconcile.passes reconcile.probing
+reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.wayin
+store.locks store.samples store.watched
 """
 PASS = LIBRARY | frozenset(_PASS.split())
 PS = LIBRARY | frozenset({"cli.ps", "cli.rows", "store.read"})

@@ -40,7 +40,7 @@ def test_a_growing_file_is_read_once(path: str) -> None:
 
 
 def test_an_absent_file_changes_nothing(path: str) -> None:
-    assert read_log(path, 5, 7, LogState()) == (5, 7, LogState(), (), (), False, False)
+    assert read_log(path, 5, 7, LogState()) == (5, 7, LogState(), (), (), False, False, False)
     assert not has_news(path, None, 0)
 
 

@@ -158,7 +158,11 @@ class Host:
             said = subject.override._replace(done_ts=self.now)
             self.subjects[action.profile] = self.subjects[action.profile]._replace(override=said)
         signal = {"TERM": 15, "KILL": 9}.get(action.signal or "")
-        if action.kind in {act.STOP, act.SIGNAL} and signal is not None and (signal == 9 or real.obeys == 15):
+        if (
+            action.kind in {act.STOP, act.SIGNAL, act.STUCK}
+            and signal is not None
+            and (signal == 9 or real.obeys == 15)
+        ):
             self.real[action.profile] = real._replace(lives=False)
 
     def _changed(self, old: Instance, action: act.Action) -> Instance:
@@ -168,7 +172,9 @@ class Host:
             return old._replace(
                 status=st.STOPPING, stop_reason=action.reason, next_signal_ts=due, signals_sent=sent
             )
-        if action.kind == act.SIGNAL:
+        if action.kind == act.STUCK and old.status != st.STOPPING:
+            return old._replace(status=st.UNHEALTHY, reason=action.reason)
+        if action.kind in {act.SIGNAL, act.STUCK}:
             return old._replace(next_signal_ts=due, signals_sent=old.signals_sent + 1)
         if action.kind == act.END:
             ended = old._replace(status=action.status, reason=action.reason, retry_ts=due, ended_ts=self.now)

@@ -85,7 +85,9 @@ def _row(
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want) or gone or row.get("rolled_back") is not None,
+        "problem": is_problem(known, want, str(reason) if reason else None)
+        or gone
+        or row.get("rolled_back") is not None,
         "rolled_back": row.get("rolled_back"),
     }
     made |= _declared(row, profile)

@@ -1,4 +1,4 @@
-"""Asking many servers at once: raw non-blocking sockets, one poll loop, one deadline.
+"""Asking many servers at once: raw non-blocking sockets, one poll loop, one deadline, each with its own time limit.
 
 HTTP/1.0 with `Connection: close`, so that the end of the answer is the end of the connection. Uses the C
 module `_socket` because importing `socket` costs half a Python start. Never ask for /slots: it wakes a
@@ -41,6 +41,7 @@ class Target(NamedTuple):
     host: an address as the server's --host takes it, so also "0.0.0.0", or the path of a unix socket. A
     name other than localhost is looked up, which may take longer than the deadline.
     prefix: the server's --api-prefix. verify: whether a certificate is checked; None = not on loopback.
+    body: JSON to POST, None = GET. timeout_s: for this question alone, from when it is asked.
     """
 
     key: int
@@ -51,56 +52,95 @@ class Target(NamedTuple):
     prefix: str = ""
     scheme: str = "http"
     verify: bool | None = None
+    body: bytes | None = None
+    timeout_s: float | None = None
 
 
 def probe_all(
-    targets: Sequence[Target], deadline_s: float, monotonic: Callable[[], float]
+    targets: Sequence[Target],
+    deadline_s: float,
+    monotonic: Callable[[], float],
+    follow: Callable[[Target, Answer], Target | None] | None = None,
 ) -> dict[int, Answer]:
     """Ask all targets together and return one answer for each key.
 
     deadline_s: for all of them together, so ten that hang cost as much as one. monotonic: the clock's
-    function of that name. Nothing is raised for a target that does not answer as it should.
+    function of that name. follow: what is asked next after an answer, at once and without waiting for the
+    others. Nothing is raised for a target that does not answer as it should.
     """
-    start = monotonic()
-    answers: dict[int, Answer] = {}
-    waiting: dict[int, _Conversation] = {}
-    poll = select.poll()
+    asking = _Round(monotonic() + deadline_s, monotonic, follow)
     try:
         for target in targets:
-            talk = _Conversation(target, start)
-            answer = talk.open()
-            if answer is not None:
-                answers[target.key] = answer._replace(latency_ms=_ms(monotonic() - start))
-                talk.close()
-                continue
-            waiting[talk.fd] = talk
-            poll.register(talk.fd, select.POLLOUT)
-        _converse(poll, waiting, answers, start + deadline_s, monotonic)
-        for talk in waiting.values():
-            answers[talk.target.key] = Answer(TIMEOUT, latency_ms=_ms(monotonic() - start))
+            asking.ask(target)
+        asking.listen()
     finally:
-        for talk in waiting.values():
+        asking.close()
+    return asking.answers
+
+
+class _Round:
+    """The conversations of one call, and the answers so far."""
+
+    def __init__(
+        self,
+        until: float,
+        monotonic: Callable[[], float],
+        follow: Callable[[Target, Answer], Target | None] | None,
+    ) -> None:
+        self.answers: dict[int, Answer] = {}
+        self._until = until
+        self._monotonic = monotonic
+        self._follow = follow
+        self._waiting: dict[int, _Conversation] = {}
+        self._poll = select.poll()
+
+    def ask(self, target: Target) -> None:
+        """Begin a conversation."""
+        now = self._monotonic()
+        talk = _Conversation(target, now)
+        talk.until = min(self._until, now + target.timeout_s) if target.timeout_s is not None else self._until
+        answer = talk.open()
+        if answer is not None:
+            self._end(talk, answer)
+            return
+        self._waiting[talk.fd] = talk
+        self._poll.register(talk.fd, select.POLLOUT)
+
+    def listen(self) -> None:
+        """Go on with all conversations until each has ended or its time is up."""
+        while self._waiting:
+            now = self._monotonic()
+            for talk in [one for one in self._waiting.values() if one.until <= now]:
+                self._leave(talk, Answer(TIMEOUT))
+            if not self._waiting:
+                return
+            nearest = min(talk.until for talk in self._waiting.values())
+            for fd, _events in self._poll.poll(max(1, _ms(nearest - now))):
+                talk = self._waiting[fd]
+                answer = talk.advance()
+                if answer is None:
+                    self._poll.modify(fd, talk.wants)
+                else:
+                    self._leave(talk, answer)
+
+    def _leave(self, talk: _Conversation, answer: Answer) -> None:
+        self._poll.unregister(talk.fd)
+        del self._waiting[talk.fd]
+        self._end(talk, answer)
+
+    def _end(self, talk: _Conversation, answer: Answer) -> None:
+        talk.close()
+        now = self._monotonic()
+        answer = answer._replace(latency_ms=_ms(now - talk.start))
+        self.answers[talk.target.key] = answer
+        more = self._follow(talk.target, answer) if self._follow is not None and now < self._until else None
+        if more is not None:
+            self.ask(more)
+
+    def close(self) -> None:
+        """Let go of every socket, whatever happened."""
+        for talk in self._waiting.values():
             talk.close()
-    return answers
-
-
-def _converse(
-    poll: select.poll,
-    waiting: dict[int, _Conversation],
-    answers: dict[int, Answer],
-    until: float,
-    monotonic: Callable[[], float],
-) -> None:
-    while waiting and (left := until - monotonic()) > 0:
-        for fd, _events in poll.poll(max(1, _ms(left))):
-            talk = waiting[fd]
-            answer = talk.advance()
-            if answer is None:
-                poll.modify(fd, talk.wants)
-                continue
-            answers[talk.target.key] = answer._replace(latency_ms=_ms(monotonic() - talk.start))
-            poll.unregister(fd)
-            waiting.pop(fd).close()
 
 
 class _Conversation:
@@ -109,6 +149,7 @@ class _Conversation:
     def __init__(self, target: Target, start: float) -> None:
         self.target = target
         self.start = start
+        self.until = start  # set by who asks
         self.wants = select.POLLOUT
         self.fd = -1
         self._socket: _socket.socket | None = None
@@ -189,10 +230,12 @@ def _request(target: Target) -> bytes:
     key = f"Authorization: Bearer {target.api_key}\r\n" if target.api_key else ""
     host = "localhost" if _is_unix(target.host) else target.host
     name = f"[{host}]" if ":" in host else host
+    method, body = ("GET", b"") if target.body is None else ("POST", target.body)
+    content = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
     return (
-        f"GET {target.prefix}{target.path} HTTP/1.0\r\nHost: {name}:{target.port}\r\n{key}"
+        f"{method} {target.prefix}{target.path} HTTP/1.0\r\nHost: {name}:{target.port}\r\n{key}{content}"
         "Accept: */*\r\nUser-Agent: llamaagent\r\nConnection: close\r\n\r\n"
-    ).encode()
+    ).encode() + body
 
 
 def _is_unix(host: str) -> bool:

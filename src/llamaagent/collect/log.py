@@ -10,7 +10,7 @@ import os
 
 from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news
-from llamaagent.collect.logevent import LogEvent, classify_exit
+from llamaagent.collect.logevent import LogEvent, classify_exit, shows_progress
 from llamaagent.collect.logstate import LogState
 from llamaagent.collect.requests import close_log, read_requests, settle, wall_time
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from llamaagent.domain.sample import Request
 
 __all__ = [
-    "LogChunk", "LogEvent", "LogState", "classify_exit", "close_log", "has_news", "read_log", "read_requests",
-    "read_tail", "settle", "wall_time",
+    "LogChunk", "LogEvent", "LogState", "classify_exit", "close_log", "has_news", "read_from", "read_log",
+    "read_requests", "read_tail", "settle", "wall_time",
 ]  # fmt: skip
 
 _PIECE = 262144
@@ -36,6 +36,7 @@ class LogChunk(NamedTuple):
     events: tuple[LogEvent, ...] = ()
     truncated: bool = False  # the file had been cut or replaced, so it was read from its start
     more: bool = False  # max_bytes were read and the file goes on
+    progress: bool = False  # a request got on
 
 
 def read_log(
@@ -80,16 +81,34 @@ def read_tail(path: str, size: int = 8192) -> bytes:
         os.close(fd)
 
 
+def read_from(path: str, inode: int | None, offset: int, size: int) -> bytes:
+    """The end of what was added since `offset`, at most `size` bytes; changes nothing. Another file is all new."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return b""
+    try:
+        found = os.fstat(fd)
+        first = offset if found.st_ino == inode and found.st_size >= offset else 0
+        return os.pread(fd, size, max(first, found.st_size - size))
+    finally:
+        os.close(fd)
+
+
 def _read_pieces(fd: int, chunk: LogChunk, until: int) -> LogChunk:
     offset, state = chunk.offset, chunk.state
     requests: list[Request] = []
     events: list[LogEvent] = []
+    progress = False
     while offset < until:
         data = os.pread(fd, min(_PIECE, until - offset), offset)
         if not data:
             break
         offset += len(data)
+        progress = progress or shows_progress(state.partial + data)
         state, some, told = read_requests(state, data)
         requests += some
         events += told
-    return chunk._replace(offset=offset, state=state, requests=tuple(requests), events=tuple(events))
+    return chunk._replace(
+        offset=offset, state=state, requests=tuple(requests), events=tuple(events), progress=progress
+    )

@@ -17,6 +17,7 @@ LISTENING = "listening"
 BUILD = "build"
 SLOTS = "slots"  # numbers: (slots, context of each)
 GPU_LAYERS = "gpu-layers"  # numbers: (on the cards, of the model)
+ERROR = "error"  # a line of level E that names no cause we know
 
 PORT_TAKEN = "port-taken"
 MISSING_MODEL = "missing-model"
@@ -43,6 +44,8 @@ _NEWS = (
     (b"n_slots = ", SLOTS),
     (b"offloaded ", GPU_LAYERS),
 )
+# What llama-server says of a request while it works on it, and when it is done.
+_PROGRESS = (b"prompt processing", b"n_gen = ", b"eval time = ", b"processing task", b"stop processing")
 _CAUSES = (
     (b"error while loading shared libraries", FAILED),
     (b"couldn't bind", PORT_TAKEN),
@@ -102,7 +105,14 @@ def find_event(line: LogLine) -> LogEvent | None:
     if text.startswith(b"build: "):  # before there was a build_info
         return _event(BUILD, line, ())
     cause = _cause(text) if line.level in _FAULT_LEVELS else None
+    if cause is None and line.level == "E":
+        cause = ERROR
     return None if cause is None else _event(cause, line, ())
+
+
+def shows_progress(text: bytes) -> bool:
+    """Whether something in this piece of a log says that a request gets on."""
+    return any(phrase in text for phrase in _PROGRESS)
 
 
 def classify_exit(exit_code: int | None, exit_signal: int | None, tail: bytes) -> tuple[str, str]:

@@ -136,6 +136,8 @@ class _Reader:
 
     def _read_slot(self, line: LogLine, slot: SlotLine) -> None:
         key = (line.port, slot.slot, slot.task)
+        if line.level == "E":
+            self._tell(line)
         if self.waiting:
             self._settle(but=key)
         if slot.text.startswith(b"processing task"):
@@ -204,6 +206,9 @@ class _Reader:
         if task is not None:
             self._mark(line.port, task, failed=True)
             return
+        self._tell(line)
+
+    def _tell(self, line: LogLine) -> None:
         event = find_event(line) if line.port is None else None
         if event is not None:
             self.events.append(event)

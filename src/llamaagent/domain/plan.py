@@ -17,6 +17,7 @@ END = "end"  # seen gone, -> stopped or error
 CANCEL = "cancel"  # created -> stopped: no longer wanted before it was launched
 GUARD = "guard"  # too many would be retired at once: none is
 FAILING = "failing"  # a health probe failed, below the limit; counted, not journalled
+STUCK = "stuck"  # busy without getting on, or alive after SIGKILL
 HEALED = "healed"  # the count of failed probes goes back to 0; not journalled
 GIVE_UP = "give_up"  # error stays error: not launched again until something changes
 ROLLBACK = "rollback"  # the newest revision is refused, the last healthy one is in force
@@ -56,6 +57,8 @@ REASONS = (
     "not-launched",  # the agent died between its intent and the spawn
     "lost",  # gone, and nobody could record how
     "signal",  # the next signal of a stop
+    "stuck",  # busy for longer than health.stuck_after without a new token
+    "unkillable",  # it lives on after SIGKILL
     "detached",  # an operator's detach: forgotten, left running
     "rollback",  # the last healthy revision, after a newer one that never became healthy
     "changed-file",  # a file that stood in the way of the last launch is another one now

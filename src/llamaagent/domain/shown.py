@@ -37,7 +37,7 @@ def state(
 ) -> str:
     """The short state. status None: no launch yet. wish None: no file declares it any more."""
     if status in {st.RUNNING, st.LOADING, st.UNHEALTHY, st.STOPPING}:
-        return str(status)
+        return "stuck" if is_stuck(status, reason) else str(status)
     if status == st.CREATED:
         return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
     if status == st.DELETED:
@@ -62,6 +62,16 @@ def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int, *
     return f"crashed, retry in {max(0, retry_ts - now)}s ({ordinal(restarts + 1)})"
 
 
-def is_problem(status: str | None, wish: Wish | None) -> bool:
-    """Wanted, and not running nor on its way: what `status` exits 1 for and cron is told about."""
+def is_stuck(status: str | None, reason: str | None) -> bool:
+    """Busy and getting nowhere, or not to be killed."""
+    return (status, reason) in {(st.UNHEALTHY, "stuck"), (st.STOPPING, "unkillable")}
+
+
+def is_problem(status: str | None, wish: Wish | None, reason: str | None = None) -> bool:
+    """Wanted, and not running nor on its way: what `status` exits 1 for and cron is told about.
+
+    What cannot be killed is a problem whether it is wanted or not: it keeps what it holds.
+    """
+    if is_stuck(status, reason):
+        return True
     return wish is not None and wish.wanted and status not in {st.RUNNING, st.LOADING, st.STOPPING}

@@ -11,6 +11,7 @@ REFUSED = "refused"
 TIMEOUT = "timeout"
 FAILED = "failed"
 NOT_ASKED = "not-asked"
+UNSURE = "unsure"  # it answers, and what its probe wants to know beyond that was not asked, or not answered
 
 
 class Sight(NamedTuple):
@@ -32,6 +33,9 @@ class Sight(NamedTuple):
     listener: str = "unknown"  # ours | stranger | none | unknown
     requests_processing: int | None = None
     progress_bytes: int | None = None  # loading: read, written and resident so far, of all its processes
+    detail: str | None = None  # what the probe found wrong
+    stalled_s: int | None = None  # busy for so long without a new token
+    kernel_state: str | None = None  # of a process that outlived SIGKILL: the letter of /proc/PID/stat
 
     @property
     def gone(self) -> bool:

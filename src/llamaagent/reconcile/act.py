@@ -9,6 +9,7 @@ from llamaagent.domain.backoff import delay_s
 from llamaagent.domain.faults import UNCOUNTED
 from llamaagent.domain.lifecycle import follows
 from llamaagent.domain.plan import Action
+from llamaagent.domain.probe import DUE_START
 from llamaagent.launch.ending import signal_launch
 from llamaagent.reconcile.gates import HeldError, ask_before_change
 from llamaagent.reconcile.logs import read_rest
@@ -16,6 +17,7 @@ from llamaagent.reconcile.oom import remember_oom
 from llamaagent.reconcile.props import learn_from_props
 from llamaagent.reconcile.starting import held, launch, prepare
 from llamaagent.store.supervision import SupervisionStore
+from llamaagent.store.watched import WatchedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def perform(
         return action
     elif row is None:
         return action
+    elif action.kind == act.STUCK:
+        return _stuck(ctx, action, row, now)
     elif action.kind == act.STOP and action.reason == "update" and action.profile in profiles:
         done = _change(ctx, action, row, profiles[action.profile], borders, now)
     else:
@@ -81,9 +85,7 @@ def _with_row(
 ) -> Action:
     store = ctx.instances
     if action.kind == act.READY:
-        store.ready(row.id, action, now)
-        ctx.wishes.healthy(row.profile, row.profile_hash or "", now)
-        learn_from_props(ctx, row, profile)
+        _ready(ctx, action, row, profile, now)
     elif action.kind == act.UNHEALTHY:
         store.change(row.id, follows(row.status, action), row.failures + 1, action, now)
     elif action.kind == act.RECOVERED:
@@ -114,6 +116,30 @@ def _resign(ctx: Context, action: Action, row: Instance, now: int) -> None:
         with ctx.db:
             ctx.wishes.refuse(row.profile, row.launch_hash or "", f"{row.reason}: {row.detail or '-'}", now)
             ctx.journal.note(action, now)
+
+
+def _ready(ctx: Context, action: Action, row: Instance, profile: Profile | None, now: int) -> None:
+    with ctx.db:
+        ctx.instances.ready(row.id, action, now)
+        if profile is not None and profile.health.probe == "auto":
+            WatchedStore(ctx.db).due(row.id, DUE_START)
+    ctx.wishes.healthy(row.profile, row.profile_hash or "", now)
+    learn_from_props(ctx, row, profile)
+
+
+def _stuck(ctx: Context, action: Action, row: Instance, now: int) -> Action:
+    """Busy and getting nowhere: unhealthy. Alive after SIGKILL: signalled again, told when it is news."""
+    if row.status != st.STOPPING:
+        ctx.instances.change(row.id, st.UNHEALTHY, row.failures, action, now)
+        tell(ctx, action, now)
+        return action
+    with ctx.db:
+        WatchedStore(ctx.db).unkillable(row.id, action)
+        news = ctx.journal.decide(action, row.id, now)
+    if news:
+        tell(ctx, action, now)
+    signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS["KILL"])
+    return action
 
 
 def _start(
@@ -242,7 +268,7 @@ def tell(ctx: Context, action: Action, now: int) -> None:
     """One line in `logs` for each change."""
     if action.kind in {act.FAILING, act.HEALED}:
         return
-    trouble = action.kind in {act.HOLD, act.UNHEALTHY, act.GUARD, act.GIVE_UP, act.ROLLBACK}
+    trouble = action.kind in {act.HOLD, act.UNHEALTHY, act.STUCK, act.GUARD, act.GIVE_UP, act.ROLLBACK}
     trouble = trouble or (action.kind == act.END and action.status == st.ERROR)
     level = "warning" if trouble else "info"  # an error is what the agent itself could not do
     text = f"{action.kind} {action.profile}: {action.reason}" + (

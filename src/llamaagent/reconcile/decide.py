@@ -12,7 +12,7 @@ from llamaagent.domain import plan as act
 from llamaagent.domain.faults import ASKED, PERMANENT, UNCOUNTED
 from llamaagent.domain.plan import Action, Arithmetic, Plan
 from llamaagent.domain.wish import Override, Wish, in_force, wish
-from llamaagent.reconcile.health import healthy, judge
+from llamaagent.reconcile.health import healthy, judge, past_bearing, unkillable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sight import Sight
     from llamaagent.reconcile.again import Past
+
+_ALL_SIGNALS = 3  # TERM, TERM, KILL
 
 
 class Subject(NamedTuple):
@@ -217,13 +219,7 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
         return Wish(wanted=False, reason="update", detail="the profile changed")
     if row.status == st.LOADING:
         return _too_slow(subject, row, profile, now)
-    if (
-        row.status == st.UNHEALTHY
-        and row.failures > profile.health.failures
-        and profile.restart.policy != "never"
-    ):
-        return Wish(wanted=False, reason="health", detail=f"{row.failures} health probes failed in a row")
-    return None
+    return past_bearing(profile, row, subject.sight)
 
 
 def _too_slow(subject: Subject, row: Instance, profile: Profile, now: int) -> Wish | None:
@@ -250,7 +246,7 @@ def _stop(subject: Subject, row: Instance, sight: Sight, why: Wish, now: int) ->
     grace = subject.profile.stop.grace_s if subject.profile is not None else 10
     busy = sight.requests_processing or 0
     figures = (Arithmetic("requests_processing", sight.requests_processing),)
-    if busy and drain and why.reason not in {"start-timeout", "health"}:
+    if busy and drain and why.reason not in {"start-timeout", "health", "stuck"}:
         return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
     return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, "TERM", now + grace)
 
@@ -264,6 +260,8 @@ def _stopping(subject: Subject, row: Instance, sight: Sight, now: int) -> list[A
     drained = row.signals_sent == 0 and sight.requests_processing == 0
     if not due and not drained:
         return []
+    if row.signals_sent >= _ALL_SIGNALS:
+        return [unkillable(row, sight, grace, now)]
     signal = "TERM" if row.signals_sent < 2 else "KILL"
-    detail = f"SIG{signal}" + (" again" if row.signals_sent == 1 or row.signals_sent > 2 else "")
+    detail = f"SIG{signal}" + (" again" if row.signals_sent == 1 else "")
     return [Action(act.SIGNAL, row.profile, row.id, "signal", detail, signal=signal, due_ts=now + grace)]

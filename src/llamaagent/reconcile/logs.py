@@ -12,6 +12,7 @@ from llamaagent.collect.log import (
     wall_time,
 )
 from llamaagent.collect.logevent import BUILD, GPU_LAYERS, SLOTS
+from llamaagent.reconcile.notice import take_notice, users_requests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ class Reading(NamedTuple):
     state: str
     requests: tuple[Request, ...]
     events: tuple[LogEvent, ...]
+    progress: bool = False
 
     def store(self, ctx: Context) -> int:
         """Add the rows and move the offset; gives how many requests were new. The caller holds the transaction."""
         started = self.position.launched_ts
         added = 0
-        for request in self.requests:
+        for request in users_requests(ctx, self.position, self.requests):
             now = ctx.clock.now()
             begun = None if started is None else wall_time(started, request.started_us)
             done = None if started is None else wall_time(started, request.finished_us)
@@ -61,6 +63,7 @@ class Reading(NamedTuple):
             ctx.instances.effective(
                 self.position.id, context[1] if len(context) > 1 else None, layers[0] if layers else None
             )
+        take_notice(ctx, self.position.id, frozenset(numbers), progress=self.progress)
         for event in self.events:
             if event.kind == BUILD:
                 _, _, build = event.line.partition(
@@ -80,7 +83,15 @@ def _pending(at: LogPosition) -> bool:
 
 def _read(at: LogPosition) -> Reading:
     chunk = read_log(at.path, at.inode, at.offset_bytes, LogState.from_json(at.state), MAX_BYTES)
-    return Reading(at, chunk.inode, chunk.offset, chunk.state.to_json(), chunk.requests, chunk.events)
+    return Reading(
+        at,
+        chunk.inode,
+        chunk.offset,
+        chunk.state.to_json(),
+        chunk.requests,
+        chunk.events,
+        progress=chunk.progress,
+    )
 
 
 def read_rest(ctx: Context, row: Instance) -> Reading:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
-from llamaagent.collect.http import Target, probe_all
-from llamaagent.collect.metrics import ServerCounters, parse_metrics
 from llamaagent.collect.process import list_descendants
 from llamaagent.domain import instance as st
-from llamaagent.domain import sight as seen
+from llamaagent.domain.probe import Watched
 from llamaagent.domain.sight import Sight
 from llamaagent.launch.exits import read_exit
-from llamaagent.launch.identity import alive, boot_id
+from llamaagent.launch.identity import alive, boot_id, read_stat
 from llamaagent.launch.listeners import Endpoint, listener_states
+from llamaagent.reconcile.probing import Probes, ask, judged
+from llamaagent.reconcile.stall import Stalls
+from llamaagent.store.watched import WatchedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from llamaagent.collect.answer import Answer
+    from llamaagent.collect.metrics import ServerCounters
     from llamaagent.domain.instance import Identity, Instance
-    from llamaagent.domain.profile import Profile, SecretRef
+    from llamaagent.domain.profile import Profile
     from llamaagent.launch.adopt import Found
     from llamaagent.reconcile.context import Context
 
@@ -27,33 +28,26 @@ PROBE_DEADLINE_S = 8.0  # the longest that one look may wait, whatever health.ti
 
 
 class View(NamedTuple):
-    """What one look saw. found: processes of rows whose pid is not stored yet."""
+    """What one look saw. found: processes of rows whose pid is not stored yet. news: what is to be remembered."""
 
     boot_id: str
     sights: dict[int, Sight]
     counters: dict[int, ServerCounters]
     found: dict[str, Found]
-
-
-class WayIn(NamedTuple):
-    """How a server is asked."""
-
-    api_key: str | None = None
-    prefix: str = ""
-    scheme: str = "http"
-
-
-class Probed(NamedTuple):
-    """The HTTP side of one instance."""
-
-    health: Answer | None
-    metrics: Answer | None
+    news: tuple[Watched, ...] = ()
 
 
 def observe(
-    ctx: Context, rows: Iterable[Instance], profiles: Mapping[str, Profile], deadline_s: float
+    ctx: Context,
+    rows: Iterable[Instance],
+    profiles: Mapping[str, Profile],
+    deadline_s: float,
+    probes: Probes | None = None,
 ) -> View:
-    """Look at every live row once. deadline_s: for all HTTP answers together."""
+    """Look at every live row once. deadline_s: for all answers together.
+
+    probes: what this pass has asked already, beyond health; None = nothing but health and counters is asked.
+    """
     live = [row for row in rows if row.status in st.LIVE]
     boot = boot_id(ctx.host)
     found: dict[str, Found] = {}
@@ -62,19 +56,35 @@ def observe(
 
         found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
     bodies = {row.id: _body(ctx, row, found.get(row.launch_id or ""), boot) for row in live}
-    probed = _probe(ctx, [row for row in live if bodies[row.id].server_alive], profiles, deadline_s)
-    listening = _listening([row for row in live if bodies[row.id].server_alive], found, ctx)
+    watched = WatchedStore(ctx.db).all()
+    alive_rows = [row for row in live if bodies[row.id].server_alive]
+    asked = ask(ctx, alive_rows, profiles, deadline_s, watched, probes or Probes(asking=False))
+    listening = _listening(alive_rows, found, ctx)
+    stalls = Stalls(ctx)
     sights: dict[int, Sight] = {}
-    counters: dict[int, ServerCounters] = {}
+    news: list[Watched] = []
     for row in live:
-        answers = probed.get(row.id, Probed(None, None))
-        if answers.metrics is not None and answers.metrics.status == 200:
-            counters[row.id] = parse_metrics(answers.metrics.body)
-        sights[row.id] = _with_health(bodies[row.id], answers.health)._replace(
-            listener=listening.get(row.id, "unknown"),
-            requests_processing=counters[row.id].requests_processing if row.id in counters else None,
-        )
-    return View(boot, sights, counters, found)
+        sight = bodies[row.id]
+        if sight.server_alive:
+            sight = judged(ctx, sight, row, profiles.get(row.profile), watched.get(row.id), asked)
+            sight = sight._replace(listener=_who_listens(listening, row, profiles.get(row.profile)))
+            before = watched.get(row.id) or Watched(row.id)
+            after = asked.remembered(before, row.id)._replace(
+                stalled_boottime_s=stalls.since(before, row, asked)
+            )
+            sight = sight._replace(stalled_s=stalls.length_s(after))
+            news += [after] if after != before else []
+        sights[row.id] = sight
+    return View(boot, sights, asked.counters, found, tuple(news))
+
+
+def _who_listens(listening: Mapping[int, str], row: Instance, profile: Profile | None) -> str:
+    """Where the profile does not ask for HTTP, nobody need listen; a stranger there is one all the same."""
+    word = listening.get(row.id, "unknown")
+    probe = profile.health.probe if profile is not None else "auto"
+    if probe == "none" or (probe == "command" and word == "none"):
+        return "unknown"
+    return word
 
 
 def owners(row: Instance, found: Found | None = None) -> tuple[int, ...]:
@@ -100,6 +110,9 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
         from llamaagent.collect.progress import read_progress
 
         return sight._replace(progress_bytes=read_progress(ctx.host, list_descendants(ctx.host, server.pid)))
+    if row.status == st.STOPPING and row.signals_sent >= 3:
+        found_there = read_stat(row.pid or row.wrapper_pid or 0, ctx.host)
+        sight = sight._replace(kernel_state=found_there.state if found_there is not None else None)
     if sight.server_alive or not same:
         return sight
     record = read_exit(row.exit_path) if row.exit_path else None
@@ -114,56 +127,6 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
 
     others = bool(members(wrapper, server, row.launch_id, ctx.host))
     return sight._replace(others_alive=others and not sight.wrapper_alive)
-
-
-def _probe(
-    ctx: Context, rows: list[Instance], profiles: Mapping[str, Profile], deadline_s: float
-) -> dict[int, Probed]:
-    """Ask every live server for its health and its counters, all together."""
-    targets: list[Target] = []
-    for row in rows:
-        if row.port is None or row.host is None:
-            continue
-        profile = profiles.get(row.profile)
-        base = target(ctx, row, profile)
-        if profile is None or profile.health.probe != "none":
-            path = profile.health.path if profile is not None else "/health"
-            targets.append(base._replace(key=2 * row.id, path=path))
-        targets.append(base._replace(key=2 * row.id + 1, path="/metrics"))
-    if not targets:
-        return {}
-    answers = probe_all(targets, deadline_s, ctx.clock.monotonic)
-    return {row.id: Probed(answers.get(2 * row.id), answers.get(2 * row.id + 1)) for row in rows}
-
-
-def target(ctx: Context, row: Instance, profile: Profile | None) -> Target:
-    """How the server of a row with a host and a port is asked; key and path are the caller's."""
-    way = _way_in(ctx, profile)
-    return Target(0, row.host or "", row.port or 0, "", way.api_key, way.prefix, way.scheme)
-
-
-def _way_in(ctx: Context, profile: Profile | None) -> WayIn:
-    """What every question to a server needs: its key, its prefix, its scheme."""
-    if profile is None:
-        return WayIn()
-    prefix = profile.arg("api-prefix")
-    key = dict(profile.secrets).get("api-key")
-    return WayIn(
-        _api_key(ctx, key) if key is not None else None,
-        prefix if isinstance(prefix, str) else "",
-        "https" if profile.arg("ssl-cert-file") is not None else "http",
-    )
-
-
-def _api_key(ctx: Context, ref: SecretRef) -> str:
-    from llamaagent.base.errors import ConfigError
-    from llamaagent.launch.environ import read_env_file, resolve_secret
-
-    try:
-        env_file = read_env_file(ctx.settings.env_file) if ctx.settings.env_file else {}
-        return resolve_secret(ref, ctx.environ, env_file).split("\n", 1)[0]
-    except ConfigError:
-        return ""  # the health answer will say 401, and doctor which secret is missing
 
 
 def _listening(rows: list[Instance], found: Mapping[str, Found], ctx: Context) -> dict[int, str]:
@@ -182,14 +145,3 @@ def _listening(rows: list[Instance], found: Mapping[str, Found], ctx: Context) -
             endpoint = endpoints[at]._replace(owners=tuple(one.pid for one in every))
             states[at] = listener_states([endpoint], ctx.host)[0]
     return {row.id: state for row, state in zip(asked, states, strict=True)}
-
-
-def _with_health(sight: Sight, answer: Answer | None) -> Sight:
-    """Read the health answer: refused, 503 while loading, 200 when healthy."""
-    if answer is None:
-        return sight._replace(health=seen.OK if sight.server_alive else seen.NOT_ASKED)
-    if answer.kind == "http":
-        word = seen.OK if answer.status == 200 else seen.LOADING if answer.status == 503 else seen.FAILED
-        return sight._replace(health=word, http_status=answer.status, health_ms=answer.latency_ms)
-    words = {"refused": seen.REFUSED, "timeout": seen.TIMEOUT}
-    return sight._replace(health=words.get(answer.kind, seen.FAILED), health_ms=answer.latency_ms)

@@ -12,8 +12,10 @@ from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import Subject, World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing, rolled_back
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
+from llamaagent.reconcile.probing import Probes
 from llamaagent.reconcile.record import Recorded, record
 from llamaagent.reconcile.retiring import approved, held_back, hold_back, retire
+from llamaagent.store.watched import WatchedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,8 +79,9 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     _forget_lapsed(ctx, declared)
     done: list[Action] = []
     sure: set[str | None] = {None} if _seen_lately(ctx) else set()
+    probes = Probes()
     for number in range(_ROUNDS):
-        rows, view = _look(ctx, declared, until)
+        rows, view = _look(ctx, declared, until, probes)
         plan = decide(world(ctx, declared, rows, view, first=number == 0))
         hold_back(ctx, plan, declared)
         # Before anything is started, and after a time without passes: has a live server lost its row?
@@ -101,7 +104,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
             declared = rolled_back(ctx.wishes, declared)
         patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
         _watch_stops(ctx, patience)
-    rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
+    rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until, probes)
     retire(ctx, declared, rows)
     recorded = record(ctx, rows, view, asked.gpus()) if sample else None
     return PassResult(tuple(done), declared, rows, view, recorded)
@@ -198,11 +201,19 @@ def _age_s(ctx: Context, row: Instance | None) -> int | None:
     return int(age) if age >= 0 else None  # a host without /proc counts its ticks otherwise
 
 
-def _look(ctx: Context, declared: Declared, until: float) -> tuple[tuple[Instance, ...], View]:
+def _look(
+    ctx: Context, declared: Declared, until: float, probes: Probes | None = None
+) -> tuple[tuple[Instance, ...], View]:
+    """probes: of the pass, whose news are stored; None = a look that asks and stores nothing beyond health."""
     rows = ctx.instances.newest()
-    patience = max((p.health.timeout_s for p in declared.profiles.values()), default=0)
-    deadline = max(0.2, min(patience, PROBE_DEADLINE_S, until - ctx.clock.monotonic()))
-    return rows, observe(ctx, rows, declared.profiles, deadline)
+    deadline = max(0.2, min(PROBE_DEADLINE_S, until - ctx.clock.monotonic()))
+    view = observe(ctx, rows, declared.profiles, deadline, probes)
+    if probes is not None and view.news:
+        watched = WatchedStore(ctx.db)
+        with ctx.db:
+            for news in view.news:
+                watched.keep(news)
+    return rows, view
 
 
 def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
@@ -269,6 +280,7 @@ def _watch_stops(ctx: Context, until: float) -> None:
     while ctx.clock.monotonic() < until:
         bury()
         ending = [r for r in ctx.instances.newest() if r.status == st.STOPPING and r.signals_sent]
+        ending = [r for r in ending if r.reason != "unkillable"]
         living = [r for r in ending if alive(r.server, ctx.host) or alive(r.wrapper, ctx.host)]
         now = ctx.clock.now()
         due = any(r.next_signal_ts is not None and now >= r.next_signal_ts for r in living)

@@ -7,7 +7,7 @@ import json
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
-from llamaagent.domain.shown import state
+from llamaagent.domain.shown import is_stuck, state
 from llamaagent.domain.wish import Wish, wish
 from llamaagent.reconcile.declared import AWAITING
 
@@ -58,11 +58,13 @@ def _of_profiles(ctx: Context, result: PassResult) -> dict[str, str]:
     found: dict[str, str] = {}
     overrides = ctx.wishes.overrides()
     rows = {row.profile: row for row in result.rows}
+    stuck = [row for row in result.rows if is_stuck(row.status, row.reason)]  # wanted or not
+    found |= {f"profile:{one.profile}": f"{one.profile}: stuck ({one.reason}: {one.detail})" for one in stuck}
     for name, profile in sorted(result.declared.profiles.items()):
         row = rows.get(name)
         want = wish(profile, overrides.get(name), ctx.clock.now())
         key = f"profile:{name}"
-        if row is None or not want.wanted:
+        if row is None or not want.wanted or key in found:
             continue
         if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY}:
             found[key] = _sentence(name, row, want, ctx.clock.now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from llamaagent.collect.http import probe_all
-from llamaagent.reconcile.observe import target
+from llamaagent.reconcile.wayin import target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

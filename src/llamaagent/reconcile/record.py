@@ -58,9 +58,11 @@ def record(
             ctx.samples.add_instance(sample, now)
         for row in live:
             sight = view.sights.get(row.id)
-            if sight is not None and sight.server_alive:
+            if sight is not None and sight.server_alive and sight.health != seen.UNSURE:
                 word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
-                ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now)
+                word = "unhealthy" if row.reason == "stuck" else word
+                detail = sight.detail if row.reason != "stuck" else row.detail
+                ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now, detail)
     return Recorded(len(samples), added)
 
 

@@ -9,6 +9,7 @@ import json
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from llamaagent.domain.shown import is_stuck
 from llamaagent.report.figures import format_count, format_duration, format_quantity
 from llamaagent.report.times import format_instant
 
@@ -127,6 +128,8 @@ def describe_state(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
         return State(f"held: {say_reason(row.reason)}" if row.reason else "held", WARN)
     if row.status == "stopped":
         return _describe_stopped(row)
+    if is_stuck(row.status, row.reason):
+        return State("stuck", BAD)
     tone = {"running": GOOD, "unhealthy": BAD}.get(row.status, BUSY)
     return State(row.status, tone)
 
@@ -213,7 +216,8 @@ def _find_profile_problems(row: ProfileRow, zone: dt.tzinfo, now: int) -> list[P
             Problem(BAD, row.profile, f"{state.word}{detail or _in_brackets(say_end(row))}", row.since_ts)
         )
     elif state.tone == BAD:
-        found.append(Problem(BAD, row.profile, f"does not answer its health probe{detail}", row.since_ts))
+        matter = "is stuck" if is_stuck(row.status, row.reason) else "does not answer its health probe"
+        found.append(Problem(BAD, row.profile, f"{matter}{detail}", row.since_ts))
     elif state.tone == WARN:
         found.append(Problem(WARN, row.profile, f"{state.word}{detail}", row.since_ts))
     elif row.status == "loading" and row.since_ts is not None and now - row.since_ts > _SLOW_LOAD_S:

@@ -26,7 +26,7 @@ class Journal:
     def decide(self, action: Action, instance_id: int | None, ts: int) -> bool:
         """Write a decision, or count it when nothing about it changed (False). The caller holds a transaction."""
         figures = _figures(action.arithmetic)
-        if action.kind in {"hold", "guard"}:
+        if action.kind in {"hold", "guard", "stuck"}:
             for row in self._db.execute(_SQL["select_decision"], {"profile": action.profile}).fetchall():
                 if (row[1], row[2]) == (action.kind, action.reason):
                     self._db.execute(_SQL["update_decision"], {"id": row[0], "ts": ts, "arithmetic": figures})
@@ -44,7 +44,13 @@ class Journal:
         return news  # noqa: RET504 - for mypy the block above may end an exception
 
     def health(
-        self, instance_id: int, status: str, http_status: int | None, latency_ms: int | None, ts: int
+        self,
+        instance_id: int,
+        status: str,
+        http_status: int | None,
+        latency_ms: int | None,
+        ts: int,
+        detail: str | None = None,
     ) -> None:
         """A row when the answer changes, else count the last one. The caller holds a transaction."""
         given: dict[str, object] = {"http_status": http_status, "latency_ms": latency_ms, "ts": ts}
@@ -52,7 +58,7 @@ class Journal:
             if row[1] == status:
                 self._db.execute(_SQL["update_health"], {**given, "id": row[0]})
                 return
-        given |= {"instance_id": instance_id, "status": status, "detail": None}
+        given |= {"instance_id": instance_id, "status": status, "detail": detail}
         self._db.execute(_SQL["insert_health"], given)
 
 
