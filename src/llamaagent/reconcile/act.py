@@ -8,9 +8,12 @@ from llamaagent.domain import plan as act
 from llamaagent.domain.plan import Action
 from llamaagent.launch.ending import signal_launch
 from llamaagent.reconcile.gates import HeldError, ask_before_change
+from llamaagent.reconcile.lastlines import last_words, remove_old_logs
 from llamaagent.reconcile.logs import read_rest
 from llamaagent.reconcile.props import learn_from_props
+from llamaagent.reconcile.rotation import cap_ended
 from llamaagent.reconcile.starting import held, launch, prepare
+from llamaagent.store.logs import LogStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,17 +172,23 @@ def _end(
     """The launch is over: read the rest of its log, tell why it ended, release what it held."""
     sight = view.sights.get(row.id)
     rest = read_rest(ctx, row)
+    last = last_words(ctx, row, [ref for _, ref in profile.secrets] if profile is not None else ())
     code = sight.exit_code if sight is not None else None
     signal = sight.exit_signal if sight is not None else None
     if action.reason == "crash":
         reason, detail = rest.why(code, signal)
-        action = action._replace(reason=reason, detail=detail)
+        action = action._replace(reason=reason, detail=last.mask(detail))
         if reason == "port-taken" and profile is not None and _moves(profile, row):
             action = action._replace(due_ts=None)  # the next start takes another port, at once
     ended_ts = _ended_ts(row, now)
     with ctx.db:
         ctx.instances.ended(row, action, code, signal, ended_ts, now)
         rest.store(ctx)
+        if last.text:
+            LogStore(ctx.db).keep_tail(row.id, last.text, now)
+    if row.log_path is not None:
+        cap_ended(ctx, row.log_path, rest.offset)
+        remove_old_logs(ctx, row)
     if action.reason in {"retired", "host"}:
         ctx.wishes.retire(row.profile, now)
     _remove(row.exit_path)

@@ -14,6 +14,7 @@ from llamaagent.reconcile.declared import Declared, in_force, missing
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
 from llamaagent.reconcile.record import Recorded, record
 from llamaagent.reconcile.retiring import approved, held_back, hold_back, retire
+from llamaagent.store.samples import CUT_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     borders = Borders(asked.gpus, asked.git)
     declared = declare(ctx, asked)
     _forget_lapsed(ctx, declared)
+    _settle_cut(ctx)
     done: list[Action] = []
     sure: set[str | None] = {None} if _seen_lately(ctx) else set()
     for number in range(_ROUNDS):
@@ -120,6 +122,14 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
     for name, override in ctx.wishes.overrides().items():
         if ctx.chosen(name) and not still_counts(override, declared.profiles.get(name), now):
             ctx.wishes.lapse(name)
+
+
+def _settle_cut(ctx: Context) -> None:
+    """Find out how far a log has been read that was being cut when the agent was killed."""
+    if ctx.samples.metadata(CUT_KEY) is not None:
+        from llamaagent.reconcile.rotation import settle_cut
+
+        settle_cut(ctx)
 
 
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:

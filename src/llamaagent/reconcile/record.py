@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
-from llamaagent.collect.files import has_news, nothing_waits
+from llamaagent.collect.files import has_news, nothing_waits, too_large
 from llamaagent.collect.instance import build_instance_sample
 from llamaagent.collect.process import collect_process, list_descendants
 from llamaagent.collect.system import collect_system
@@ -61,6 +61,7 @@ def record(
             if sight is not None and sight.server_alive:
                 word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
                 ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now)
+    _keep_small(ctx, now)
     return Recorded(len(samples), added)
 
 
@@ -69,9 +70,19 @@ def _read_logs(ctx: Context) -> tuple[Reading, ...]:
     waiting = [at for at in ctx.instances.log_positions() if _grown(at)]
     if not waiting:
         return ()
-    from llamaagent.reconcile.logs import read_news
+    from llamaagent.reconcile.logs import read_waiting
 
-    return read_news(waiting)
+    return read_waiting(ctx, waiting)
+
+
+def _keep_small(ctx: Context, now: int) -> None:
+    """Give back the disk space of what is stored now, where a log takes more than it may."""
+    cap = ctx.settings.log_max_size_bytes
+    large = [at for at in ctx.instances.log_positions() if too_large(at.path, cap)]
+    if large:
+        from llamaagent.reconcile.rotation import keep_small
+
+        keep_small(ctx, large, now)
 
 
 def _grown(at: LogPosition) -> bool:

@@ -102,3 +102,6 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.up
 
 -- name: delete_metadata
 DELETE FROM metadata WHERE key = :key;
+
+-- name: count_requests
+UPDATE system_samples SET requests = coalesce(requests, 0) + :requests WHERE ts = :ts;

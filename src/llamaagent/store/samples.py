@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SQL = statements("samples")
 _INSTANCES = statements("instances")
+CUT_KEY = "log_cut"  # in `metadata`, from before a server's log is cut until its offset is 0
 
 
 class LastSystem(NamedTuple):
@@ -125,6 +126,11 @@ class SampleStore:
         before = self._db.total_changes()
         self._db.execute(_SQL["insert_generation"], given)
         return self._db.total_changes() > before
+
+    def count_requests(self, requests: int, ts: int) -> None:
+        """Requests that were read after the sample of this time was stored."""
+        if requests:
+            self._db.execute(_SQL["count_requests"], {"requests": requests, "ts": ts})
 
     def move_log(self, instance_id: int, inode: int, offset_bytes: int, state: str) -> None:
         """How far the server's log has been read; in the transaction that adds the requests."""
