@@ -21,7 +21,20 @@ if TYPE_CHECKING:
 
 # Ends with which nothing was wrong: the launch reads `stopped`, and the next start is not held back.
 # Every other end reads `error`.
-_ASKED = frozenset({"override", "state", "retired", "host", "update", "restart", "reboot", "not-launched"})
+_ASKED = frozenset(
+    {
+        "override",
+        "state",
+        "retired",
+        "host",
+        "update",
+        "restart",
+        "reboot",
+        "not-launched",
+        "schedule",
+        "idle",
+    }
+)
 
 
 class Subject(NamedTuple):
@@ -34,6 +47,7 @@ class Subject(NamedTuple):
     sight: Sight | None = None
     override: Override | None = None
     age_s: int | None = None  # of its server, by a clock that nobody sets; None = not known
+    idle_s: int | None = None  # since it was last used, by both clocks; None = in use, or not known
     counts: bool = True  # whether this look is a pass's own probe, and not one of those while it waits
 
 
@@ -91,7 +105,7 @@ def _wish(subject: Subject, now: int) -> Wish:
     if subject.profile is None:
         detail = "no file declares it" if subject.gone_reason == "retired" else "not declared for this host"
         return Wish(wanted=False, reason=subject.gone_reason, detail=detail)
-    return wish(subject.profile, subject.override, now)
+    return wish(subject.profile, subject.override, now, subject.row)
 
 
 def _over(subject: Subject, want: Wish, now: int) -> list[Action]:
@@ -216,6 +230,8 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     idle = subject.sight is not None and subject.sight.requests_processing == 0
     if changed and (profile.update.restart == "now" or (profile.update.restart == "when_idle" and idle)):
         return Wish(wanted=False, reason="update", detail="the profile changed")
+    if row.status == st.RUNNING and (unused := _unused(subject, profile, now)) is not None:
+        return unused
     timeout = profile.health.start_timeout_s
     waited = now - (row.launched_ts or now) if subject.age_s is None else subject.age_s
     if row.status == st.LOADING and timeout is not None and waited >= timeout and not healthy(subject.sight):
@@ -229,6 +245,14 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     return None
 
 
+def _unused(subject: Subject, profile: Profile, now: int) -> Wish | None:
+    if subject.idle_s is None:
+        return None
+    from llamaagent.domain.idle import idle_stop
+
+    return idle_stop(profile, subject.override, subject.idle_s, now)
+
+
 def _asks_restart(override: Override, profile: Profile, now: int) -> bool:
     return override.action == "restart" and override.done_ts is None and in_force(override, profile, now)
 
@@ -238,7 +262,10 @@ def _stop(subject: Subject, row: Instance, sight: Sight, why: Wish, now: int) ->
     drain = subject.profile.stop.drain_s if subject.profile is not None else 0
     grace = subject.profile.stop.grace_s if subject.profile is not None else 10
     busy = sight.requests_processing or 0
-    figures = (Arithmetic("requests_processing", sight.requests_processing),)
+    figures: tuple[Arithmetic, ...] = (Arithmetic("requests_processing", sight.requests_processing),)
+    if why.reason == "idle":  # the next look asks again for requests: one may have come in this moment
+        figures = (*figures, Arithmetic("idle_s", subject.idle_s))
+        return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
     if busy and drain and why.reason not in {"start-timeout", "health"}:
         return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
     return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, "TERM", now + grace)

@@ -18,7 +18,7 @@ from llamaagent.store.samples import CUT_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
@@ -147,6 +147,7 @@ def world(
     overrides = ctx.wishes.overrides()
     by_name = {row.profile: row for row in rows}
     names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
+    idle = _idle_ages(ctx, declared, by_name, view)
     subjects = []
     for name in sorted(names):
         row = by_name.get(name)
@@ -161,10 +162,22 @@ def world(
                 view.sights.get(row.id) if row is not None else None,
                 overrides.get(name),
                 _age_s(ctx, row),
+                idle.get(row.id) if row is not None else None,
                 first and ctx.counting,
             )
         )
     return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _idle_ages(
+    ctx: Context, declared: Declared, rows: Mapping[str, Instance], view: View
+) -> Mapping[int, int]:
+    """Of what may be stopped for idleness; where nothing may, nothing is loaded for it."""
+    if all(profile.idle.stop_after_s is None for profile in declared.profiles.values()):
+        return {}
+    from llamaagent.reconcile.idling import idle_ages
+
+    return idle_ages(ctx, rows.values(), declared.profiles, view)
 
 
 def _age_s(ctx: Context, row: Instance | None) -> int | None:

@@ -58,7 +58,7 @@ def _of_profiles(ctx: Context, result: PassResult) -> dict[str, str]:
     rows = {row.profile: row for row in result.rows}
     for name, profile in sorted(result.declared.profiles.items()):
         row = rows.get(name)
-        want = wish(profile, overrides.get(name), ctx.clock.now())
+        want = wish(profile, overrides.get(name), ctx.clock.now(), row)
         key = f"profile:{name}"
         if row is None or not want.wanted:
             continue

@@ -46,6 +46,7 @@ def record(
     samples = _instances(ctx, live, view, gpus, now)
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
+    asked = {reading.position.id: len(reading.requests) for reading in readings}
     step = _clock_step_s(ctx, last, view.boot_id, now)
     with ctx.db:
         added = requests_before + sum(reading.store(ctx) for reading in readings)
@@ -60,9 +61,19 @@ def record(
             sight = view.sights.get(row.id)
             if sight is not None and sight.server_alive:
                 word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
+                _note_use(ctx, row, view, asked.get(row.id, 0), now)
                 ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now)
     _keep_small(ctx, now)
     return Recorded(len(samples), added)
+
+
+def _note_use(ctx: Context, row: Instance, view: View, requests: int, now: int) -> None:
+    """Remember when a server was last used. The caller holds the transaction."""
+    counters = view.counters.get(row.id)
+    if row.status not in {st.RUNNING, st.UNHEALTHY} or (counters is None and not requests):
+        return
+    tokens, working = (counters.tokens, counters.in_progress) if counters is not None else (None, None)
+    ctx.samples.note_use(row.id, tokens, bool(working or requests), now, int(ctx.clock.boottime()))
 
 
 def _read_logs(ctx: Context) -> tuple[Reading, ...]:
