@@ -11,7 +11,7 @@ FAKE_MODE holds words separated by commas:
   hang              accepts, never answers  ignore-sigterm       only SIGKILL ends it
   slow-term:S       takes S seconds to end  fork-grandchild      its child leaves the session
   busy:N            N requests in the gauge
-  busy-file:PATH    as many as stand in that file
+  busy-file:PATH    as many as stand in that file, or with from:N in it one from the N-th /metrics on
 
 GET /spew/BYTES/LINE writes so many bytes into the log, in lines of LINE bytes (0: no line end at all).
 
@@ -64,6 +64,7 @@ class Server:
         self.ready_at = BEGIN + float(option("--delay-ready", mode.get("delay-ready") or "0"))
         self.said_ready = False
         self.tasks = 0
+        self.asked = 0
 
     def listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
@@ -168,6 +169,7 @@ class Server:
         return "404 Not Found", '{"error":{"message":"File Not Found","code":404}}'
 
     def metrics(self) -> str:
+        self.asked += 1
         values = {
             "prompt_tokens_total": 30 * self.tasks,
             "prompt_seconds_total": 0.00118 * self.tasks,
@@ -183,7 +185,10 @@ class Server:
         path = self.mode.get("busy-file")
         if path and os.path.exists(path):
             with open(path, encoding="ascii") as file:
-                return int(file.read() or 0)
+                text = file.read()
+            if text.startswith("from:"):
+                return int(self.asked >= int(text[5:]))
+            return int(text or 0)
         return int(self.mode.get("busy") or 0)
 
     def complete(self) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import ask, complete, eventually
+from scratch_site import ask, complete, eventually, living
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,30 @@ def test_a_request_in_progress_and_requests_of_late_are_use(fake_site: Site, tmp
         assert ask(row["port"], "/completion", {"prompt": "a"})[0] == 200
         assert status_of(fake_site) == "running"
     eventually(lambda: status_of(fake_site) == "stopped", "idle")
+
+
+def test_a_request_that_comes_between_the_decision_and_the_signal_is_answered(
+    fake_site: Site, tmp_path: Path
+) -> None:
+    """The look that leads to the stop sees nothing in progress, the next one, before the signal, does."""
+    gauge, hits = tmp_path / "busy", tmp_path / "hits"
+    fake_site.profile(
+        "alpha",
+        idle={"stop_after": "2s"},
+        stop={"drain": "60s", "grace": "2s"},
+        runtime={"env": {"FAKE_MODE": f"busy-file:{gauge}", "FAKE_HITS": str(hits)}},
+    )
+    row = fake_site.settle()["alpha"]
+    fake_site.once()
+    gauge.write_text(f"from:{hits.read_text().count('/metrics') + 2}")
+    time.sleep(3.2)
+    fake_site.once()
+    found = fake_site.newest()["alpha"]
+    assert (found["status"], found["stop_reason"], found["signals_sent"]) == ("stopping", "idle", 0)
+    assert living(int(str(row["pid"])))
+    gauge.write_text("0")
+    eventually(lambda: status_of(fake_site) == "stopped", "answered, and then stopped")
+    assert not living(int(str(row["pid"])))
 
 
 def test_requests_that_count_no_tokens_are_use_as_well(fake_site: Site) -> None:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import ROOT, Site, ask, eventually, kill
+from scratch_site import ROOT, Site, ask, complete, eventually, kill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,6 +191,48 @@ def test_many_requests_and_killed_passes_with_a_tiny_log(
         assert int(str(site.newest()["alpha"]["log_freed_bytes"])) > 0
     finally:
         site.stop_all()
+
+
+@pytest.mark.binary
+def test_a_real_servers_requests_survive_a_tiny_log_and_killed_passes(site: Site) -> None:
+    import random
+    import threading
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    site.settings(logs={"max_size": "16KiB"})
+    site.profile("alpha", args={"threads": 1, "parallel": 4, "ctx-size": 2048})
+    port = site.settle()["alpha"]["port"]
+    done, chance, passes = threading.Event(), random.Random(5), [0, 0]
+
+    def keep_passing() -> None:
+        while not done.is_set():
+            child = site.start("run", "--once", "-q")
+            if sum(passes) % 3 == 2:
+                time.sleep(0.05 + chance.random() * 0.25)
+                child.kill()
+            child.communicate(timeout=60)
+            passes[child.returncode == -9] += 1
+
+    def send(number: int) -> int:
+        answer = complete(port, f"number {number} and", 1 + number % 20)
+        timings = answer["timings"]
+        assert isinstance(timings, dict)
+        return int(timings["predicted_n"])
+
+    with ThreadPoolExecutor(5) as pool:
+        passing = pool.submit(keep_passing)
+        try:
+            expected = sorted(pool.map(send, range(160)))
+            eventually(lambda: min(passes) > 1, "passes that ended and passes that were killed")
+        finally:
+            done.set()
+        passing.result(60)
+    eventually(lambda: site.once("-q") and site.count("generations") >= 160, "all stored")
+    rows = site.rows("SELECT generated_tokens AS n FROM generations ORDER BY n")
+    assert [row["n"] for row in rows] == expected
+    assert int(str(site.newest()["alpha"]["log_freed_bytes"])) > 0
+    assert on_disk(path_of(site)) <= 16384
 
 
 def test_what_was_not_read_is_never_given_back(small: Site) -> None:

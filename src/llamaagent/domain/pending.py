@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Evict, Health, Idle, Resources, Restart, Update
+from llamaagent.domain.profile import Evict, Health, Resources, Restart, Update
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
@@ -16,7 +16,6 @@ _SETTINGS = {
     "retention.system_samples": "retain_system_samples_s",
     "retention.generations": "retain_generations_s",
     "retention.logs": "retain_logs_s",
-    "logs.max_size": "log_max_size_bytes",
     "cache.enabled": "cache_enabled",
     "backup.every": "backup_every_s",
     "backup.keep": "backup_keep",
@@ -33,9 +32,7 @@ def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
     health, restart, default = profile.health, profile.restart, Restart()
     found = {
-        "schedule": profile.schedule is not None,
         "evict": profile.evict != Evict(),
-        "idle.stop_after": profile.idle.stop_after_s != Idle().stop_after_s,
         "health.probe": health.probe in _PROBES,
         "health.stuck_after": health.stuck_after_s != Health().stuck_after_s,
         "restart.max_backoff": restart.max_backoff_s != default.max_backoff_s,
