@@ -27,19 +27,12 @@ def test_a_plain_profile_and_plain_settings_have_nothing_pending() -> None:
 
 def test_each_key_that_has_no_effect_yet_is_named() -> None:
     profile = PLAIN._replace(
-        schedule=Schedule(("Mon-Fri 08:00-18:00",)),
         evict=Evict(pinned=True),
-        idle=Idle(stop_after_s=60),
-        health=Health(probe="command", stuck_after_s=1),
         resources=Resources(memory_mib=1, cpus=1.0),
         runtime=Runtime(kind="container"),
     )
     assert pending_in_profile(profile) == (
-        "schedule",
         "evict",
-        "idle.stop_after",
-        "health.probe",
-        "health.stuck_after",
         "resources.memory",
         "resources.cpus",
         "runtime.kind",
@@ -48,9 +41,11 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
 
 def test_keys_that_act_are_not_named() -> None:
     profile = PLAIN._replace(
-        health=Health(probe="none", failures=1),
+        health=Health(probe="command", failures=1, stuck_after_s=1),
         restart=Restart(policy="never", backoff_s=1, max_backoff_s=1, give_up_failures=None),
         update=Update(rollback=False),
+        schedule=Schedule(("Mon-Fri 08:00-18:00",)),
+        idle=Idle(sleep_after_s=30, stop_after_s=60),
     )
     assert pending_in_profile(profile) == ()
 

@@ -11,6 +11,9 @@ FAKE_MODE holds words separated by commas:
   hang              accepts, never answers  ignore-sigterm       only SIGKILL ends it
   slow-term:S       takes S seconds to end  fork-grandchild      its child leaves the session
   busy:N            N requests in the gauge
+  busy-file:PATH    as many as stand in that file, or with from:N in it one from the N-th /metrics on
+
+GET /spew/BYTES/LINE writes so many bytes into the log, in lines of LINE bytes (0: no line end at all).
 
 FAKE_LAUNCHES names a file that gets a line (the pid) at each start, FAKE_HITS one that gets each request line.
 """
@@ -61,6 +64,7 @@ class Server:
         self.ready_at = BEGIN + float(option("--delay-ready", mode.get("delay-ready") or "0"))
         self.said_ready = False
         self.tasks = 0
+        self.asked = 0
 
     def listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
@@ -159,19 +163,33 @@ class Server:
         }
         if path in answers:
             return "200 OK", answers[path]()
+        if path.startswith("/spew/"):
+            spew(*map(int, path.split("/")[2:]))
+            return "200 OK", "{}"
         return "404 Not Found", '{"error":{"message":"File Not Found","code":404}}'
 
     def metrics(self) -> str:
+        self.asked += 1
         values = {
             "prompt_tokens_total": 30 * self.tasks,
             "prompt_seconds_total": 0.00118 * self.tasks,
             "tokens_predicted_total": 20 * self.tasks,
             "tokens_predicted_seconds_total": 0.00146 * self.tasks,
             "n_decode_total": 20 * self.tasks,
-            "requests_processing": int(self.mode.get("busy") or 0),
+            "requests_processing": self.busy(),
             "requests_deferred": 0,
         }
         return "".join(f"# HELP llamacpp:{k} fake\nllamacpp:{k} {v}\n" for k, v in values.items())
+
+    def busy(self) -> int:
+        path = self.mode.get("busy-file")
+        if path and os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                text = file.read()
+            if text.startswith("from:"):
+                return int(self.asked >= int(text[5:]))
+            return int(text or 0)
+        return int(self.mode.get("busy") or 0)
 
     def complete(self) -> str:
         task, self.tasks = self.tasks, self.tasks + 1
@@ -186,6 +204,20 @@ class Server:
             '"timings":{"cache_n":0,"prompt_n":30,"prompt_ms":1.18,"predicted_n":20,"predicted_ms":1.46}'
         )
         return f'{{"content":"fake","stop":true,{timings}}}'
+
+
+def spew(size: int, line: int) -> None:
+    """Numbered lines, so that a gap can be told; in pieces, as a log is written."""
+    number = 0
+    size -= size % line if line else 0
+    while size > 0:
+        if line:
+            text = b"".join(b"spew %-*d\n" % (line - 6, number + i) for i in range(max(1, 65536 // line)))
+            number += max(1, 65536 // line)
+        else:
+            text = b"x" * 65536
+        text = text[:size]
+        size -= os.write(2, text)
 
 
 def append(path: str, text: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from llamaagent.base.errors import WORK_TO_DO
 from llamaagent.cli.output import emit, say
+from llamaagent.cli.rows import moment
 from llamaagent.cli.run import refuse_broken_settings
 from llamaagent.cli.site import context, known_names, load, matching, reading
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
+from llamaagent.domain.wish import wish
 from llamaagent.reconcile.passes import preview
 
 TYPE_CHECKING = False
@@ -34,6 +36,7 @@ def run(values: Values) -> int:
             ctx = ctx._replace(only=matching(names, known_names(opened, db)))
         plan, instances, _, declared = preview(ctx)
         actions = _foreseen(ctx, plan, instances, declared)
+        waiting = _waiting(ctx, instances, declared)
     rows = [
         {
             "action": action.kind,
@@ -50,6 +53,8 @@ def run(values: Values) -> int:
         say(str(fault))
     for name, text in declared.kept.items():
         say(f"{name}: {text}")
+    for name, ts in waiting:
+        say(f"{name}: outside schedule, starts {moment(ts)}")
     emit(values, rows, _COLUMNS, shown=("action", "profile", "reason", "detail"), empty="nothing to do")
     by_name = {row.profile: row for row in instances}
     work = any(_is_work(action, by_name.get(action.profile)) for action in actions)
@@ -82,6 +87,17 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
             continue
         made.append(action._replace(arithmetic=(*action.arithmetic, *placement.arithmetic)))
     return tuple(made)
+
+
+def _waiting(ctx: Context, rows: tuple[Instance, ...], declared: Declared) -> list[tuple[str, int]]:
+    """Profiles whose schedule is closed, and when it opens."""
+    overrides, newest = ctx.wishes.overrides(), {row.profile: row for row in rows}
+    found: list[tuple[str, int]] = []
+    for name, profile in sorted(declared.profiles.items()):
+        want = wish(profile, overrides.get(name), ctx.clock.now(), newest.get(name))
+        if ctx.chosen(name) and want.reason == "schedule" and not want.wanted and want.until_ts is not None:
+            found.append((name, want.until_ts))
+    return found
 
 
 def _less(gpus: GpuReading, taken: Placement) -> GpuReading:

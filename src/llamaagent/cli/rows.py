@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.domain.profile import Profile
-    from llamaagent.domain.wish import Override
+    from llamaagent.domain.wish import Wish
     from llamaagent.store.types import Connection
 
 PROFILE_COLUMNS = (
@@ -49,19 +49,18 @@ def profile_rows(opened: Opened, db: Connection) -> list[dict[str, object]]:
         if instance is not None and instance.status in st.LIVE and instance.pid is not None:
             row["alive"] = alive(instance.server, boot=boot)
         row["rolled_back"] = declared.rolled_back.get(name)
-        rows.append(_row(row, declared.profiles.get(name), overrides.get(name), now))
+        profile = declared.profiles.get(name)
+        want = wish(profile, overrides.get(name), now, instance) if profile is not None else None
+        rows.append(_row(row, profile, want, now))
     return rows
 
 
-def _row(
-    row: dict[str, object], profile: Profile | None, override: Override | None, now: int
-) -> dict[str, object]:
+def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now: int) -> dict[str, object]:
     status = row.get("status") if row.get("instance_id") is not None else None
     known = str(status) if status is not None else None
-    want = wish(profile, override, now) if profile is not None else None
     reason, retry = row.get("reason"), row.get("retry_ts")
     if known != st.ERROR or want is None or not want.wanted or _stays_down(profile, reason):
-        retry = None
+        retry = want.until_ts if want is not None and not want.wanted else None
     shown = state(
         known,
         str(reason) if reason else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.cli.output import emit_object, say
-from llamaagent.cli.rows import age, profile_rows
+from llamaagent.cli.rows import age, moment, profile_rows
 from llamaagent.cli.site import load, reading
 from llamaagent.store.read import select
 
@@ -67,6 +67,8 @@ def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, obj
         mark = "!" if row["problem"] else " "
         where = f"  {row['url']}" if row["status"] in {"running", "unhealthy"} and row["url"] else ""
         since = f"  {row['uptime']}" if row["uptime"] else ""
+        if row["state"] == "outside schedule" and row["retry_at"]:
+            since = f"  starts {moment(row['retry_at'])}"
         detail = f"  {row['detail']}" if row["problem"] and row["detail"] else ""
         print(f"{mark} {row['profile']}  {row['state']}{since}{where}{detail}")
     if not rows:

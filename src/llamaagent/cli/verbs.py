@@ -10,7 +10,7 @@ from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
 from llamaagent.domain.plan import Action
-from llamaagent.domain.wish import Override
+from llamaagent.domain.wish import Override, wish
 from llamaagent.reconcile.passes import run_pass
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.locks import Lock
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.domain.instance import Instance
+    from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.passes import PassResult
     from llamaagent.store.types import Connection
 
 _POLL_S = 0.1
@@ -179,7 +181,7 @@ def _reach(
 ) -> int:
     """Pass for these names until they are as wished, refused, or the time is up.
 
-    reached: asked of a row, and of whether its profile as it is in force says `running`.
+    reached: asked of a row, and of whether its profile as it is in force is wanted.
     """
     until = opened.clock.monotonic() + timeout_s(values)
     ctx = context(opened, db, only=names, approved=approved)
@@ -187,7 +189,7 @@ def _reach(
         with Lock(opened.database, "pass").take(opened.clock, max(0.0, until - opened.clock.monotonic())):
             result = run_pass(ctx, sample=False)
         ctx = ctx._replace(counting=False)
-        running = {p.name for p in result.declared.profiles.values() if p.state == "running"}
+        running = _wanted(ctx, result)
         rows = [row for row in result.rows if row.profile in names]
         held = [row for row in rows if row.status == st.CREATED]
         missing = [row for row in rows if not reached(row, row.profile in running)]
@@ -208,6 +210,13 @@ def _reach(
                 say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
             return NOT_FINE
         opened.clock.sleep(_POLL_S)
+
+
+def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:
+    """The profiles that are wanted now, by whoever says so."""
+    said, rows = ctx.wishes.overrides(), {row.profile: row for row in result.rows}
+    profiles, now = result.declared.profiles.items(), ctx.clock.now()
+    return frozenset(name for name, p in profiles if wish(p, said.get(name), now, rows.get(name)).wanted)
 
 
 def user() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 _CHUNK = 65536
+CUT = ".1"  # after a log's name: the end of what it held before it was cut
 
 
 def read_file(path: str, limit: int = 1 << 20) -> bytes | None:
@@ -51,6 +52,20 @@ def has_news(path: str, inode: int | None, offset: int) -> bool:
     except OSError:
         return False
     return found.st_size != offset or found.st_ino != inode
+
+
+def bytes_on_disk(path: str) -> int:
+    """What a file really takes: holes count nothing. 0 when it is not there."""
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError:
+        return 0
+
+
+def too_large(path: str, cap: int) -> bool:
+    """Whether a log takes more than `cap` bytes on disk, with what was kept of it when it was cut."""
+    size = bytes_on_disk(path)
+    return size > cap // 2 and size + bytes_on_disk(path + CUT) > cap
 
 
 def nothing_waits(state: str | None) -> bool:

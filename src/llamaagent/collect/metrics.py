@@ -37,6 +37,20 @@ class ServerCounters(NamedTuple):
     requests_processing: int | None = None
     requests_deferred: int | None = None
 
+    @property
+    def tokens(self) -> int | None:
+        """Every token it has taken in or given out; None when it counts neither."""
+        counts = (self.prompt_tokens_total, self.cached_tokens_total, self.predicted_tokens_total)
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
+
+    @property
+    def in_progress(self) -> int | None:
+        """Requests that it works on or has queued."""
+        if self.requests_processing is None:
+            return None
+        return self.requests_processing + (self.requests_deferred or 0)
+
 
 def parse_metrics(text: bytes) -> ServerCounters:
     """Pick the known names out of a page in Prometheus text format.

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 # Nothing was wrong: the launch reads `stopped`, and the next start is not held back. Every other end reads `error`.
-ASKED = frozenset({"override", "state", "retired", "host", "update", "restart", "reboot", "not-launched"})
+ASKED = frozenset(
+    {
+        "override",
+        "state",
+        "retired",
+        "host",
+        "update",
+        "restart",
+        "reboot",
+        "not-launched",
+        "schedule",
+        "idle",
+    }
+)
 # The next try would end just so: not tried again until the profile or a file that it names has changed.
 PERMANENT = frozenset({
     "bad-option", "bad-model", "missing-model", "missing-binary", "missing-secret", "permission",

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Evict, Health, Idle, Resources
+from llamaagent.domain.profile import Evict, Resources
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
 
-_PROBES = frozenset({"completion", "command"})
 _SETTINGS = {
     "projects": "projects",
     "retention.instance_samples": "retain_instance_samples_s",
     "retention.system_samples": "retain_system_samples_s",
     "retention.generations": "retain_generations_s",
     "retention.logs": "retain_logs_s",
-    "logs.max_size": "log_max_size_bytes",
     "cache.enabled": "cache_enabled",
     "backup.every": "backup_every_s",
     "backup.keep": "backup_keep",
@@ -31,13 +29,8 @@ _REPORTS = ("logo", "links", "sections", "templates", "after")
 
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
-    health = profile.health
     found = {
-        "schedule": profile.schedule is not None,
         "evict": profile.evict != Evict(),
-        "idle.stop_after": profile.idle.stop_after_s != Idle().stop_after_s,
-        "health.probe": health.probe in _PROBES,
-        "health.stuck_after": health.stuck_after_s != Health().stuck_after_s,
         "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
         "resources.cpus": profile.resources.cpus != Resources().cpus,
         "runtime.kind": profile.runtime.kind != "process",

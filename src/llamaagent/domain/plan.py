@@ -29,6 +29,8 @@ REASONS = (
     "declared",  # the profile's state is running
     "override",  # an operator's start or stop
     "state",  # the profile's state is stopped
+    "schedule",  # its schedule: outside of it, or opened
+    "idle",  # nobody asked for as long as idle.stop_after says
     "restart",  # an operator's restart
     "update",  # the launch hash changed
     "retired",  # no file declares it any more

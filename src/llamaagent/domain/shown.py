@@ -17,6 +17,8 @@ HELD_WORDS = {
     "unsupported": "not supported yet",
 }
 
+NOT_WANTED_WORDS = {"schedule": "outside schedule", "idle": "idle"}
+
 
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th, 11th."""
@@ -43,7 +45,8 @@ def state(
     if status == st.DELETED:
         return "retired"
     if wish is not None and not wish.wanted:
-        return wish.detail if wish.reason == "override" and wish.detail else "stopped"
+        word = NOT_WANTED_WORDS.get(wish.reason, "stopped")
+        return wish.detail if wish.reason == "override" and wish.detail else word
     if wish is None:
         return "retired" if reason in {"retired", "host"} else "stopped"
     if status == st.ERROR:

@@ -12,10 +12,13 @@ from llamaagent.domain.plan import Action
 from llamaagent.domain.probe import DUE_START
 from llamaagent.launch.ending import signal_launch
 from llamaagent.reconcile.gates import HeldError, ask_before_change
+from llamaagent.reconcile.lastlines import last_words, remove_old_logs
 from llamaagent.reconcile.logs import read_rest
 from llamaagent.reconcile.oom import remember_oom
 from llamaagent.reconcile.props import learn_from_props
+from llamaagent.reconcile.rotation import cap_ended
 from llamaagent.reconcile.starting import held, launch, prepare
+from llamaagent.store.logs import LogStore
 from llamaagent.store.supervision import SupervisionStore
 from llamaagent.store.watched import WatchedStore
 
@@ -218,8 +221,10 @@ def _end(
     """The launch is over: read the rest of its log, tell why it ended, release what it held."""
     sight = view.sights.get(row.id)
     rest = read_rest(ctx, row)
+    last = last_words(ctx, row, [ref for _, ref in profile.secrets] if profile is not None else ())
     code = sight.exit_code if sight is not None else None
     signal = sight.exit_signal if sight is not None else None
+    action = action._replace(detail=last.mask(action.detail))
     if action.reason == "port-taken" and profile is not None and _moves(profile, row):
         action = action._replace(due_ts=None)  # the next start takes another port, at once
     ended_ts = _ended_ts(row, now)
@@ -228,6 +233,11 @@ def _end(
         rest.store(ctx)
         if action.reason == "oom-gpu" and profile is not None:
             remember_oom(ctx, row, profile, now)
+        if last.text:
+            LogStore(ctx.db).keep_tail(row.id, last.text, now)
+    if row.log_path is not None:
+        cap_ended(ctx, row.log_path, rest.offset)
+        remove_old_logs(ctx, row)
     if action.reason in {"retired", "host"}:
         ctx.wishes.retire(row.profile, now)
     _remove(row.exit_path)

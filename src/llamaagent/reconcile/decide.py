@@ -34,6 +34,7 @@ class Subject(NamedTuple):
     sight: Sight | None = None
     override: Override | None = None
     age_s: int | None = None  # of its server, by a clock that nobody sets; None = not known
+    idle_s: int | None = None  # since it was last used, by both clocks; None = in use, or not known
     counts: bool = True  # whether this look is a pass's own probe, and not one of those while it waits
     stalled_s: int | None = None  # loading: how long without progress; None = not known
     rolled_back: bool = False  # the profile in force is not the declared one, which never became healthy
@@ -94,7 +95,7 @@ def _wish(subject: Subject, now: int) -> Wish:
     if subject.profile is None:
         detail = "no file declares it" if subject.gone_reason == "retired" else "not declared for this host"
         return Wish(wanted=False, reason=subject.gone_reason, detail=detail)
-    return wish(subject.profile, subject.override, now)
+    return wish(subject.profile, subject.override, now, subject.row)
 
 
 def _over(subject: Subject, want: Wish, now: int) -> list[Action]:
@@ -217,6 +218,8 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
     idle = subject.sight is not None and subject.sight.requests_processing == 0
     if changed and (profile.update.restart == "now" or (profile.update.restart == "when_idle" and idle)):
         return Wish(wanted=False, reason="update", detail="the profile changed")
+    if row.status == st.RUNNING and (unused := _unused(subject, profile, now)) is not None:
+        return unused
     if row.status == st.LOADING:
         return _too_slow(subject, row, profile, now)
     return past_bearing(profile, row, subject.sight)
@@ -236,6 +239,14 @@ def _too_slow(subject: Subject, row: Instance, profile: Profile, now: int) -> Wi
     )
 
 
+def _unused(subject: Subject, profile: Profile, now: int) -> Wish | None:
+    if subject.idle_s is None:
+        return None
+    from llamaagent.domain.idle import idle_stop
+
+    return idle_stop(profile, subject.override, subject.idle_s, now)
+
+
 def _asks_restart(override: Override, profile: Profile, now: int) -> bool:
     return override.action == "restart" and override.done_ts is None and in_force(override, profile, now)
 
@@ -245,7 +256,10 @@ def _stop(subject: Subject, row: Instance, sight: Sight, why: Wish, now: int) ->
     drain = subject.profile.stop.drain_s if subject.profile is not None else 0
     grace = subject.profile.stop.grace_s if subject.profile is not None else 10
     busy = sight.requests_processing or 0
-    figures = (Arithmetic("requests_processing", sight.requests_processing),)
+    figures: tuple[Arithmetic, ...] = (Arithmetic("requests_processing", sight.requests_processing),)
+    if why.reason == "idle":  # the next look asks again for requests: one may have come in this moment
+        figures = (*figures, Arithmetic("idle_s", subject.idle_s))
+        return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
     if busy and drain and why.reason not in {"start-timeout", "health", "stuck"}:
         return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
     return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, "TERM", now + grace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
-from llamaagent.collect.files import has_news
+from llamaagent.collect.files import has_news, too_large
 from llamaagent.collect.log import (
     LogState,
     close_log,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llamaagent.store.instances import LogPosition
 
 MAX_BYTES = 8 << 20  # of one server's log in one pass; the rest waits for the next
+_LARGE_S = 4.0  # of a pass may go into reading more, so that a log's space can be given back
 
 
 class Reading(NamedTuple):
@@ -54,6 +55,14 @@ class Reading(NamedTuple):
         self._learn(ctx)
         return added
 
+    def read_on(self, upto: int) -> Reading | None:
+        """What follows this reading, at most so many bytes; None at the log's end."""
+        if not has_news(self.position.path, self.inode, self.offset):
+            return None
+        return _read(
+            self.position._replace(inode=self.inode, offset_bytes=self.offset, state=self.state), upto
+        )
+
     def _learn(self, ctx: Context) -> None:
         """What the server says it really uses."""
         numbers = {event.kind: event.numbers for event in self.events}
@@ -72,26 +81,45 @@ class Reading(NamedTuple):
                 ctx.instances.build(self.position.id, build.strip()[:200])
 
 
-def read_news(waiting: Iterable[LogPosition]) -> tuple[Reading, ...]:
-    """Read on in these logs. One whose state is settled and that has not grown is left alone."""
-    return tuple(_read(at) for at in waiting if _pending(at))
+def read_waiting(ctx: Context, waiting: Iterable[LogPosition]) -> tuple[Reading, ...]:
+    """Read on in the logs of a pass. More than MAX_BYTES only of one that is too large on disk, while there is time."""
+    cap, until = ctx.settings.log_max_size_bytes, ctx.clock.monotonic() + _LARGE_S
+    made: list[Reading] = []
+    for at in waiting:
+        readings = read_news([at])
+        while readings and too_large(at.path, cap) and ctx.clock.monotonic() < until:
+            more = readings[-1].read_on(MAX_BYTES)
+            if more is None:
+                break
+            readings = (*readings, more)
+        made += readings
+    return tuple(made)
+
+
+def read_news(waiting: Iterable[LogPosition], upto: int = MAX_BYTES) -> tuple[Reading, ...]:
+    """Read on in these logs, in each at most so many bytes. One that is settled and has not grown is left alone."""
+    return tuple(_read(at, upto) for at in waiting if _pending(at))
 
 
 def _pending(at: LogPosition) -> bool:
     return has_news(at.path, at.inode, at.offset_bytes) or not LogState.from_json(at.state).settled
 
 
-def _read(at: LogPosition) -> Reading:
-    chunk = read_log(at.path, at.inode, at.offset_bytes, LogState.from_json(at.state), MAX_BYTES)
-    return Reading(
-        at,
-        chunk.inode,
-        chunk.offset,
-        chunk.state.to_json(),
-        chunk.requests,
-        chunk.events,
-        progress=chunk.progress,
-    )
+def _read(at: LogPosition, upto: int) -> Reading:
+    inode, offset, state = at.inode, at.offset_bytes, LogState.from_json(at.state)
+    requests: list[Request] = []
+    events: list[LogEvent] = []
+    left, progress = upto, False
+    while True:
+        chunk = read_log(at.path, inode, offset, state, min(left, MAX_BYTES))
+        left -= max(0, chunk.offset - offset)
+        inode, offset, state = chunk.inode, chunk.offset, chunk.state
+        requests += chunk.requests
+        events += chunk.events
+        progress = progress or chunk.progress
+        if not chunk.more or left <= 0:
+            found = Reading(at, inode, offset, state.to_json(), tuple(requests), tuple(events))
+            return found._replace(progress=progress)
 
 
 def read_rest(ctx: Context, row: Instance) -> Reading:
@@ -99,20 +127,10 @@ def read_rest(ctx: Context, row: Instance) -> Reading:
     at = ctx.instances.log_position(row.id)
     if at is None:
         return Reading(_nowhere(row), None, 0, "{}", (), ())
-    inode, offset, state = at.inode, at.offset_bytes, LogState.from_json(at.state)
-    requests: list[Request] = []
-    events: list[LogEvent] = []
-    while True:
-        chunk = read_log(at.path, inode, offset, state, MAX_BYTES)
-        inode, offset, state = chunk.inode, chunk.offset, chunk.state
-        requests += chunk.requests
-        events += chunk.events
-        if not chunk.more:
-            break
-    state, settled = settle(state)
+    rest = _read(at, 1 << 62)
+    state, settled = settle(LogState.from_json(rest.state))
     state, cut = close_log(state)
-    requests += [*settled, *cut]
-    return Reading(at, inode, offset, state.to_json(), tuple(requests), tuple(events))
+    return rest._replace(state=state.to_json(), requests=(*rest.requests, *settled, *cut))
 
 
 def _nowhere(row: Instance) -> LogPosition:

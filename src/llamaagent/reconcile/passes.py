@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.wish import in_force as still_counts
 from llamaagent.reconcile.context import Borders
-from llamaagent.reconcile.decide import Subject, World, decide
+from llamaagent.reconcile.decide import World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing, rolled_back
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
 from llamaagent.reconcile.probing import Probes
 from llamaagent.reconcile.record import Recorded, record
-from llamaagent.reconcile.retiring import approved, held_back, hold_back, retire
+from llamaagent.reconcile.retiring import held_back, hold_back, retire
+from llamaagent.reconcile.subjects import world
+from llamaagent.store.samples import CUT_KEY
 from llamaagent.store.watched import WatchedStore
 
 TYPE_CHECKING = False
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
-    from llamaagent.domain.profile import Profile
-    from llamaagent.domain.sight import Sight
-    from llamaagent.reconcile.again import Past
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.git import GitState
 
@@ -77,6 +74,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     borders = Borders(asked.gpus, asked.git)
     declared = declare(ctx, asked)
     _forget_lapsed(ctx, declared)
+    _settle_cut(ctx)
     done: list[Action] = []
     sure: set[str | None] = {None} if _seen_lately(ctx) else set()
     probes = Probes()
@@ -136,69 +134,20 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
             ctx.wishes.lapse(name)
 
 
+def _settle_cut(ctx: Context) -> None:
+    """Find out how far a log has been read that was being cut when the agent was killed."""
+    if ctx.samples.metadata(CUT_KEY) is not None:
+        from llamaagent.reconcile.rotation import settle_cut
+
+        settle_cut(ctx)
+
+
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
     """What a pass would do now. Writes nothing."""
     hashes = ctx.wishes.last_hashes()
     declared = _join_declared(ctx, hashes)
     rows, view = _look(ctx, declared, ctx.clock.monotonic() + PASS_S)
     return decide(world(ctx, declared, rows, view)), rows, view, declared
-
-
-def world(
-    ctx: Context, declared: Declared, rows: Iterable[Instance], view: View, *, first: bool = True
-) -> World:
-    """Everything that `decide` is told. first: the pass's first look, whose probes count."""
-    overrides = ctx.wishes.overrides()
-    by_name = {row.profile: row for row in rows}
-    names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
-    subjects = []
-    for name in sorted(names):
-        row = by_name.get(name)
-        if not ctx.chosen(name):
-            continue
-        profile, sight = declared.profiles.get(name), view.sights.get(row.id) if row is not None else None
-        subjects.append(
-            Subject(
-                name,
-                profile,
-                declared.gone.get(name, "retired"),
-                row,
-                sight,
-                overrides.get(name),
-                _age_s(ctx, row),
-                first and ctx.counting,
-                _stalled_s(ctx, row, sight),
-                name in declared.rolled_back,
-                _past(ctx, row, profile),
-            )
-        )
-    return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
-
-
-def _past(ctx: Context, row: Instance | None, profile: Profile | None) -> Past | None:
-    """Of a launch that failed only; most have none."""
-    if row is None or profile is None or row.status != st.ERROR:
-        return None
-    from llamaagent.reconcile.past import past_of
-
-    return past_of(ctx, row, profile)
-
-
-def _stalled_s(ctx: Context, row: Instance | None, sight: Sight | None) -> int | None:
-    """How long a loading server has made no progress; None when it does not load."""
-    if row is None or sight is None or row.status != st.LOADING:
-        return None
-    from llamaagent.reconcile.progress import stalled_s
-
-    return stalled_s(row, sight, ctx.clock.boottime())
-
-
-def _age_s(ctx: Context, row: Instance | None) -> int | None:
-    """How long the server lives by the clock since boot; the wall clock may have been set since."""
-    if row is None or row.start_ticks is None or row.status not in st.LIVE:
-        return None
-    age = ctx.clock.boottime() - row.start_ticks / os.sysconf("SC_CLK_TCK")
-    return int(age) if age >= 0 else None  # a host without /proc counts its ticks otherwise
 
 
 def _look(

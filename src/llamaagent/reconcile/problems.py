@@ -62,7 +62,7 @@ def _of_profiles(ctx: Context, result: PassResult) -> dict[str, str]:
     found |= {f"profile:{one.profile}": f"{one.profile}: stuck ({one.reason}: {one.detail})" for one in stuck}
     for name, profile in sorted(result.declared.profiles.items()):
         row = rows.get(name)
-        want = wish(profile, overrides.get(name), ctx.clock.now())
+        want = wish(profile, overrides.get(name), ctx.clock.now(), row)
         key = f"profile:{name}"
         if row is None or not want.wanted or key in found:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
-from llamaagent.collect.files import has_news, nothing_waits
+from llamaagent.collect.files import has_news, nothing_waits, too_large
 from llamaagent.collect.instance import build_instance_sample
 from llamaagent.collect.process import collect_process, list_descendants
 from llamaagent.collect.system import collect_system
@@ -46,6 +46,7 @@ def record(
     samples = _instances(ctx, live, view, gpus, now)
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
+    asked = {reading.position.id: len(reading.requests) for reading in readings}
     step = _clock_step_s(ctx, last, view.boot_id, now)
     with ctx.db:
         added = requests_before + sum(reading.store(ctx) for reading in readings)
@@ -62,8 +63,19 @@ def record(
                 word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
                 word = "unhealthy" if row.reason == "stuck" else word
                 detail = sight.detail if row.reason != "stuck" else row.detail
+                _note_use(ctx, row, view, asked.get(row.id, 0), now)
                 ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now, detail)
+    _keep_small(ctx, now)
     return Recorded(len(samples), added)
+
+
+def _note_use(ctx: Context, row: Instance, view: View, requests: int, now: int) -> None:
+    """Remember when a server was last used. The caller holds the transaction."""
+    counters = view.counters.get(row.id)
+    if row.status not in {st.RUNNING, st.UNHEALTHY} or (counters is None and not requests):
+        return
+    tokens, working = (counters.tokens, counters.in_progress) if counters is not None else (None, None)
+    ctx.samples.note_use(row.id, tokens, bool(working or requests), now, int(ctx.clock.boottime()))
 
 
 def _read_logs(ctx: Context) -> tuple[Reading, ...]:
@@ -71,9 +83,19 @@ def _read_logs(ctx: Context) -> tuple[Reading, ...]:
     waiting = [at for at in ctx.instances.log_positions() if _grown(at)]
     if not waiting:
         return ()
-    from llamaagent.reconcile.logs import read_news
+    from llamaagent.reconcile.logs import read_waiting
 
-    return read_news(waiting)
+    return read_waiting(ctx, waiting)
+
+
+def _keep_small(ctx: Context, now: int) -> None:
+    """Give back the disk space of what is stored now, where a log takes more than it may."""
+    cap = ctx.settings.log_max_size_bytes
+    large = [at for at in ctx.instances.log_positions() if too_large(at.path, cap)]
+    if large:
+        from llamaagent.reconcile.rotation import keep_small
+
+        keep_small(ctx, large, now)
 
 
 def _grown(at: LogPosition) -> bool:

@@ -102,3 +102,17 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.up
 
 -- name: delete_metadata
 DELETE FROM metadata WHERE key = :key;
+
+-- name: count_requests
+UPDATE system_samples SET requests = coalesce(requests, 0) + :requests WHERE ts = :ts;
+
+-- name: select_activity
+SELECT id, tokens_seen, active_ts, active_boottime_s FROM instances WHERE status = 'running';
+
+-- name: note_activity
+-- Moves only when there is something new. One that was never used counts from when it became healthy.
+UPDATE instances
+   SET active_ts = CASE WHEN active_ts IS NULL AND NOT :used AND coalesce(:tokens, 0) = 0 THEN coalesce(ready_ts, :ts)
+                        ELSE :ts END,
+       active_boottime_s = :boottime_s, tokens_seen = coalesce(:tokens, tokens_seen)
+ WHERE id = :id AND (active_ts IS NULL OR :used OR (:tokens IS NOT NULL AND tokens_seen IS NOT :tokens));

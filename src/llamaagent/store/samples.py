@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
+    from llamaagent.domain.idle import Activity
     from llamaagent.domain.sample import GpuSample, InstanceSample, Request, SystemSample
 
 _SQL = statements("samples")
 _INSTANCES = statements("instances")
+CUT_KEY = "log_cut"  # in `metadata`, from before a server's log is cut until its offset is 0
 
 
 class LastSystem(NamedTuple):
@@ -126,10 +128,26 @@ class SampleStore:
         self._db.execute(_SQL["insert_generation"], given)
         return self._db.total_changes() > before
 
+    def count_requests(self, requests: int, ts: int) -> None:
+        """Requests that were read after the sample of this time was stored."""
+        if requests:
+            self._db.execute(_SQL["count_requests"], {"requests": requests, "ts": ts})
+
     def move_log(self, instance_id: int, inode: int, offset_bytes: int, state: str) -> None:
         """How far the server's log has been read; in the transaction that adds the requests."""
         given = {"id": instance_id, "log_inode": inode, "log_offset_bytes": offset_bytes, "log_state": state}
         self._db.execute(_INSTANCES["update_log"], given)
+
+    def activity(self) -> dict[int, Activity]:
+        """When each running launch was last used."""
+        from llamaagent.domain.idle import Activity
+
+        return {row[0]: Activity(*row[1:]) for row in self._db.execute(_SQL["select_activity"])}
+
+    def note_use(self, instance_id: int, tokens: int | None, used: bool, ts: int, boottime_s: int) -> None:
+        """A sign of use, if there is a new one: tokens that moved, or used (requests in progress or finished)."""
+        given = {"id": instance_id, "tokens": tokens, "used": used, "ts": ts, "boottime_s": boottime_s}
+        self._db.execute(_SQL["note_activity"], given)
 
     def log(
         self, level: str, source: str, message: str, ts: int, category: str | None = None, **context: object
