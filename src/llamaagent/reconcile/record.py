@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llamaagent.store.samples import LastInstance, LastSystem
 
 _BOOTTIME = "last_sample_boottime_s"
+_LEFT_OUT = "last_pass_ts"  # of a pass that left no sample
 _STEP_S = 5  # less is rounding and the slow pull of NTP
 _HEALTH_WORDS = {seen.OK: "healthy", seen.LOADING: "loading", seen.NOT_ASKED: "unknown"}
 
@@ -37,10 +38,23 @@ class Recorded(NamedTuple):
 
 
 def record(
-    ctx: Context, rows: Iterable[Instance], view: View, gpus: GpuReading, requests_before: int = 0
+    ctx: Context,
+    rows: Iterable[Instance],
+    view: View,
+    gpus: GpuReading,
+    requests_before: int = 0,
+    *,
+    spare: bool = False,
 ) -> Recorded:
-    """Measure and store. requests_before: finished requests that this pass stored already, of servers that ended."""
+    """Measure and store. requests_before: finished requests that this pass stored already, of servers that ended.
+
+    spare: the disk is so short that only what cannot be had later is stored: no samples, but requests and health.
+    """
     now = ctx.clock.now()
+    if spare:
+        return _record_the_least(
+            ctx, [row for row in rows if row.status in st.LIVE], view, now, requests_before
+        )
     live = [row for row in rows if row.status in st.LIVE]
     last = ctx.samples.last_system()
     samples = _instances(ctx, live, view, gpus, now)
@@ -56,12 +70,27 @@ def record(
             ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus), view.boot_id, now)
         for sample in samples:
             ctx.samples.add_instance(sample, now)
-        for row in live:
-            sight = view.sights.get(row.id)
-            if sight is not None and sight.server_alive:
-                word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
-                ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now)
+        _store_health(ctx, live, view, now)
     return Recorded(len(samples), added)
+
+
+def _record_the_least(
+    ctx: Context, live: list[Instance], view: View, now: int, requests_before: int
+) -> Recorded:
+    readings = _read_logs(ctx)
+    with ctx.db:
+        added = requests_before + sum(reading.store(ctx) for reading in readings)
+        ctx.samples.set_metadata(_LEFT_OUT, str(now), now)
+        _store_health(ctx, live, view, now)
+    return Recorded(0, added)
+
+
+def _store_health(ctx: Context, live: list[Instance], view: View, now: int) -> None:
+    for row in live:
+        sight = view.sights.get(row.id)
+        if sight is not None and sight.server_alive:
+            word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
+            ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now)
 
 
 def _read_logs(ctx: Context) -> tuple[Reading, ...]:
