@@ -601,7 +601,8 @@ CREATE TABLE log_tails (
     lines TEXT NOT NULL                      -- at most 200 lines
 ) STRICT;
 
--- What `notify` is told: one row for each change, tried again by the next pass until it is sent.
+-- What `notify` is told: one row for each change, tried again by later passes until it is sent (sent_ts) or too old
+-- (gave_up_ts). The newest thousand are kept.
 CREATE TABLE notifications (
     id INTEGER PRIMARY KEY,
     ts INTEGER NOT NULL,
@@ -610,9 +611,11 @@ CREATE TABLE notifications (
     payload TEXT NOT NULL CHECK (json_valid(payload)),
     attempts INTEGER NOT NULL DEFAULT 0,
     sent_ts INTEGER,
-    error TEXT
+    error TEXT,
+    tried_ts INTEGER,
+    gave_up_ts INTEGER
 ) STRICT;
-CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL;
+CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL AND gave_up_ts IS NULL;
 
 -- The journal: what the agent did or left, and the figures it went by. The same decision again moves `last_ts`
 -- and `count` of the newest row of the profile. Kept a year.

@@ -34,6 +34,8 @@ CREATE TABLE notifications (
     payload TEXT NOT NULL CHECK (json_valid(payload)),
     attempts INTEGER NOT NULL DEFAULT 0,
     sent_ts INTEGER,
-    error TEXT
+    error TEXT,
+    tried_ts INTEGER,
+    gave_up_ts INTEGER
 ) STRICT;
-CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL;
+CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL AND gave_up_ts IS NULL;

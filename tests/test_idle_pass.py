@@ -42,7 +42,7 @@ collect.load collect.memory collect.metrics collect.network collect.process coll
 domain.probe domain.sample domain.sight
 launch.exits launch.listeners launch.process
 reconcile.context reconcile.decide reconcile.health reconcile.observe reconcile.passes reconcile.probing
-reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.wayin
+reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.subjects reconcile.wayin
 store.locks store.samples store.watched
 """
 PASS = LIBRARY | frozenset(_PASS.split())

@@ -189,7 +189,7 @@ def test_the_unit_leaves_the_servers_alone(agent: Agent, site: Path, home: Path)
     text = unit_of(home).read_text()
     lines = text.splitlines()
     assert text in result.stdout
-    assert {"Type=simple", "KillMode=process", "OOMPolicy=continue", "Restart=on-failure"} <= set(lines)
+    assert {"Type=notify", "KillMode=process", "OOMPolicy=continue", "Restart=on-failure"} <= set(lines)
     (start,) = (line for line in lines if line.startswith("ExecStart="))
     assert shlex.split(start.removeprefix("ExecStart="))[-3:] == [
         "--config",

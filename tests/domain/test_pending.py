@@ -51,5 +51,5 @@ def test_keys_that_act_are_not_named() -> None:
 
 
 def test_settings_without_an_effect_yet_are_named() -> None:
-    settings = Settings(notify_command="mail", ping="http://127.0.0.1/", reports=Reports(logo="x.png"))
-    assert pending_in_settings(settings) == ("notify.command", "ping", "reports.logo")
+    settings = Settings(git_pull="always", backup_keep=7, reports=Reports(logo="x.png"))
+    assert pending_in_settings(settings) == ("backup.keep", "git.pull", "reports.logo")

@@ -408,7 +408,7 @@ def test_a_preview_promises_nothing(box: Box) -> None:
 
 def test_what_is_free_just_now_is_no_news(box: Box) -> None:
     """A stranger's memory goes up and down; cron is told once that a profile waits for it."""
-    from llamaagent.reconcile.problems import news, problems
+    from llamaagent.reconcile.problems import news, problems, remember
 
     box.cards.sizes = {A: 1000}
     box.profile("alpha", 900)
@@ -416,7 +416,10 @@ def test_what_is_free_just_now_is_no_news(box: Box) -> None:
     for mib in (300, 310, 305):
         box.cards.held[A, os.getpid()] = mib
         with box.context() as ctx:
-            told.append(len(news(ctx, problems(ctx, run_pass(ctx))).appeared))
+            result = run_pass(ctx)
+            found = news(ctx, result, problems(ctx, result))
+            remember(ctx, found)
+            told.append(len(found.appeared))
     assert told == [1, 0, 0]
 
 

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from llamaagent.base.run import Result
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.collect.disk import Shortage
     from llamaagent.store.types import Connection
 
 _WAIT_S = 60.0
 _WORDS_KEPT = 500
 
 
-def publish(values: Values, opened: Opened, db: Connection) -> None:
-    """Build the report if it is due; at most a minute is spent waiting for it."""
-    argv = _take_turn(values, opened, db)
+def publish(values: Values, opened: Opened, db: Connection, shortage: Shortage | None = None) -> None:
+    """Build the report if it is due; at most a minute is spent waiting for it.
+
+    shortage: the room on the disks; the report is the first that is given up when they are short.
+    """
+    argv = _take_turn(values, opened, db, shortage)
     if argv is not None:
         _tell(opened, db, _build(argv))
 
@@ -31,7 +35,7 @@ class Publisher:
         self._thread: Thread | None = None
         self._result: Result | None = None
 
-    def beat(self, values: Values, opened: Opened, db: Connection) -> None:
+    def beat(self, values: Values, opened: Opened, db: Connection, shortage: Shortage | None = None) -> None:
         """Collect a build that has ended, start one that is due. Takes no time."""
         if self._thread is not None:
             if self._thread.is_alive():
@@ -39,7 +43,7 @@ class Publisher:
             self._thread = None
             if self._result is not None:
                 _tell(opened, db, self._result)
-        argv = _take_turn(values, opened, db)
+        argv = _take_turn(values, opened, db, shortage)
         if argv is None:
             return
         from threading import Thread
@@ -52,10 +56,12 @@ class Publisher:
         self._result = _build(argv)
 
 
-def _take_turn(values: Values, opened: Opened, db: Connection) -> tuple[str, ...] | None:
+def _take_turn(
+    values: Values, opened: Opened, db: Connection, shortage: Shortage | None
+) -> tuple[str, ...] | None:
     """The command line of the child when a report is due, which is noted: it will not be due again at once."""
     every = opened.site.settings.reports.every_s
-    if every is None or values.flag("no_report"):
+    if every is None or values.flag("no_report") or (shortage is not None and shortage.is_short()):
         return None
     from llamaagent.store.samples import SampleStore
 

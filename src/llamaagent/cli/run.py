@@ -7,7 +7,7 @@ from llamaagent.cli.output import say
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
 from llamaagent.reconcile.passes import run_pass
-from llamaagent.reconcile.problems import news, problems
+from llamaagent.reconcile.problems import news, problems, remember
 from llamaagent.store.locks import Lock
 
 TYPE_CHECKING = False
@@ -46,11 +46,16 @@ def once(values: Values) -> int:
         with lock:
             result = one_pass(values, opened, db)
         if values.flag("wait"):
-            _settle(values, opened, db, result, patience)
+            result = _settle(values, opened, db, result, patience)
+        code = BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
+        if opened.site.settings.notify_command is not None or opened.site.settings.ping is not None:
+            from llamaagent.cli.notifying import notify
+
+            notify(opened, db, good=code == 0)
         from llamaagent.cli.publishing import publish
 
-        publish(values, opened, db)
-    return BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
+        publish(values, opened, db, result.shortage)
+    return code
 
 
 def refuse_broken_settings(opened: Opened) -> None:
@@ -69,12 +74,11 @@ def one_pass(values: Values, opened: Opened, db: Connection, *, counting: bool =
         opened, db, only=_only(values, opened, db), approved=values.flag("yes") and values.flag("once")
     )
     result = run_pass(ctx._replace(counting=counting))
-    told = news(ctx, problems(ctx, result))
+    told = news(ctx, result, problems(ctx, result))
     if not values.flag("quiet"):
-        for text in told.appeared:
+        for text in told.lines:
             say(text)
-        for text in told.ended:
-            say(f"ended: {text}")
+    remember(ctx, told)
     if values.number("verbose"):
         for action in result.actions:
             say(
@@ -105,8 +109,10 @@ def timeout_s(values: Values) -> float:
         raise UsageError(f"--timeout: {error}") from error
 
 
-def _settle(values: Values, opened: Opened, db: Connection, result: PassResult, patience_s: float) -> None:
-    """Pass again until nothing of what the pass is for loads or stops, or the time is over.
+def _settle(
+    values: Values, opened: Opened, db: Connection, result: PassResult, patience_s: float
+) -> PassResult:
+    """Pass again until nothing of what the pass is for loads or stops, or the time is over; the last pass's result.
 
     The lock is free between the passes, for verbs and for others.
     """
@@ -115,11 +121,12 @@ def _settle(values: Values, opened: Opened, db: Connection, result: PassResult, 
     while opened.clock.monotonic() < until:
         rows = [row for row in result.rows if only is None or row.profile in only]
         if not any(row.status in {st.LOADING, st.STOPPING} for row in rows):
-            return
+            return result
         opened.clock.sleep(_POLL_S)
         try:
             left = max(0.0, until - opened.clock.monotonic())
             with Lock(opened.database, "pass").take(opened.clock, left):
                 result = one_pass(values, opened, db, counting=False)
         except LockHeldError:
-            return
+            return result
+    return result

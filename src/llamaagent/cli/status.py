@@ -5,12 +5,15 @@ from __future__ import annotations
 from llamaagent.cli.output import emit_object, say
 from llamaagent.cli.rows import age, moment, profile_rows
 from llamaagent.cli.site import load, reading
+from llamaagent.collect.disk import measure_shortage
+from llamaagent.domain.settings import written_folders
 from llamaagent.store.read import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.collect.disk import Shortage
 
 _STALE_PASSES = 5
 
@@ -28,6 +31,7 @@ def run(values: Values) -> int:
         )
     faults = [str(fault) for fault in opened.site.faults if fault.severity == "error"]
     problems = [row for row in rows if row["problem"]]
+    shortage = _shortage(opened)
     passed = opened.clock.now() - last if isinstance(last, int) else None
     summary: dict[str, object] = {
         "ok": not problems and not faults,
@@ -41,6 +45,9 @@ def run(values: Values) -> int:
             for r in problems
         ],
         "faults": faults,
+        "disk": None
+        if shortage is None
+        else shortage._asdict() | {"reports": False, "samples": not shortage.samples_stop},
         "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
         "instances": [
             {k: v for k, v in row.items() if k not in {"problem", "uptime", "rolled_back"}} for row in rows
@@ -49,8 +56,18 @@ def run(values: Values) -> int:
     if values.flag("json"):
         emit_object(summary)
     else:
+        if shortage is not None:
+            print(shortage)
         _screen(opened, summary, rows)
     return 0 if summary["ok"] else 1
+
+
+def _shortage(opened: Opened) -> Shortage | None:
+    """The disk that has less room than `headroom.disk`, as it is now."""
+    settings = opened.site.settings
+    folders = written_folders(settings, opened.places, opened.database)
+    found = measure_shortage(folders, settings.headroom.disk_mib)
+    return found if found is not None and found.is_short() else None
 
 
 def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, object]]) -> None:

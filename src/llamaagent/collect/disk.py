@@ -13,7 +13,7 @@ from llamaagent.collect.files import list_folder, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from llamaagent.base.paths import HostPaths
 
@@ -72,3 +72,42 @@ def measure_space(folder: str) -> DiskSpace | None:
         return None
     used = (found.f_blocks - found.f_bfree) * found.f_frsize
     return DiskSpace(found.f_blocks * found.f_frsize >> 20, used >> 20)
+
+
+class Shortage(NamedTuple):
+    """The disk with the least room among those that we write to, against `headroom.disk`."""
+
+    folder: str
+    free_mib: int
+    headroom_mib: int
+
+    def is_short(self, percent: int = 100) -> bool:
+        """Whether less than the headroom is free; percent: of the headroom."""
+        return self.free_mib * 100 < self.headroom_mib * percent
+
+    @property
+    def samples_stop(self) -> bool:
+        """Whether so little is left that samples, too, are given up for the decisions."""
+        return self.free_mib * 4 < self.headroom_mib
+
+    def __str__(self) -> str:
+        """For a first line: what is short, and what is given up for it."""
+        left_out = "no reports and no samples" if self.samples_stop else "no reports"
+        return (
+            f"disk short: {self.free_mib} MiB free below {self.folder}, "
+            f"headroom.disk asks for {self.headroom_mib} MiB; {left_out} until there is more"
+        )
+
+
+def measure_shortage(folders: Iterable[str], headroom_mib: int) -> Shortage | None:
+    """The folder with the least free space for us; None when none of them can be reached. Missing ones are skipped."""
+    least: Shortage | None = None
+    for folder in folders:
+        try:
+            found = os.statvfs(folder)
+        except OSError:
+            continue
+        free_mib = found.f_bavail * found.f_frsize >> 20
+        if least is None or free_mib < least.free_mib:
+            least = Shortage(folder, free_mib, headroom_mib)
+    return least

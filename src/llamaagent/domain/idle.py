@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Activity(NamedTuple):
-    """What is remembered of one launch: its tokens when they last moved, and when that was, by both clocks."""
+    """What is remembered of one launch: its tokens when users last moved them, and when that was, by both clocks.
+
+    tokens_seen: with what our own probes have used since, so that it compares with what the server counts.
+    """
 
     tokens_seen: int | None = None
     active_ts: int | None = None
@@ -33,7 +36,7 @@ def idle_s(
     """
     if seen.active_ts is None or seen.active_boottime_s is None or tokens is None or in_progress is None:
         return None
-    if in_progress > 0 or tokens != seen.tokens_seen:
+    if in_progress > 0 or seen.tokens_seen is None or tokens > seen.tokens_seen:
         return None
     return max(0, min(now - seen.active_ts, boottime_s - seen.active_boottime_s))
 

@@ -19,8 +19,6 @@ _SETTINGS = {
     "backup.every": "backup_every_s",
     "backup.keep": "backup_keep",
     "backup.directory": "backup_directory",
-    "notify.command": "notify_command",
-    "ping": "ping",
     "git.pull": "git_pull",
     "prometheus.textfile": "prometheus_textfile",
 }

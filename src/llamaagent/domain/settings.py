@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from llamaagent.base.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.base.paths import Places
 
 
 class Headroom(NamedTuple):
@@ -105,3 +111,12 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
+
+
+def written_folders(settings: Settings, places: Places, database: str) -> tuple[str, ...]:
+    """Folders whose disks we write to: the database's, the logs', the report's. They may not exist yet."""
+    return (
+        os.path.dirname(os.path.abspath(database)),
+        places.logs,
+        settings.reports.directory or places.report,
+    )

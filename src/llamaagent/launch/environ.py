@@ -49,16 +49,8 @@ def made_environment(
     own. state_dir: our private folder; an empty folder in it becomes XDG_CONFIG_HOME, since llama-server
     would read a config.ini from there in silence. Raises CannotCreateError when that folder cannot be made.
     """
-    made = _user()
-    zone = host_timezone() if timezone is None else timezone
-    if zone:
-        made["TZ"] = zone
-    made |= {
-        "LANG": "C.UTF-8",
-        "PATH": PATH,
-        "TMPDIR": "/tmp",  # noqa: S108 - the name is the server's to use, nothing of ours lies there
-        "XDG_CONFIG_HOME": ensure_private_dir(f"{state_dir}/empty-config"),
-    }
+    made = plain_environment(timezone)
+    made["XDG_CONFIG_HOME"] = ensure_private_dir(f"{state_dir}/empty-config")
     if visible_gpus is not None:
         made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         made["CUDA_VISIBLE_DEVICES"] = ",".join(visible_gpus) or "-1"
@@ -67,6 +59,19 @@ def made_environment(
     made.update(secrets)
     made |= {SITE: site_id, PROFILE: profile, LAUNCH_ID: launch_id}
     return tuple(sorted(made.items()))
+
+
+def plain_environment(timezone: str | None = None) -> dict[str, str]:
+    """Who the user is, where programs are, the time zone (default the host's own): what any program of ours gets."""
+    made = _user()
+    zone = host_timezone() if timezone is None else timezone
+    if zone:
+        made["TZ"] = zone
+    return made | {
+        "LANG": "C.UTF-8",
+        "PATH": PATH,
+        "TMPDIR": "/tmp",  # noqa: S108 - the name is the program's to use, nothing of ours lies there
+    }
 
 
 def _user() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llamaagent.domain import instance as st
 from llamaagent.domain.idle import Activity, idle_s
 from llamaagent.reconcile.logs import read_news
+from llamaagent.reconcile.notice import only_users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,4 +43,4 @@ def idle_ages(
 def _asked_meanwhile(ctx: Context, row: Instance) -> bool:
     """Whether the log tells of requests that are not stored yet, such as those that count no tokens."""
     at = ctx.instances.log_position(row.id)
-    return at is not None and any(reading.requests for reading in read_news([at]))
+    return at is not None and any(only_users(ctx, at, reading.requests) for reading in read_news([at]))

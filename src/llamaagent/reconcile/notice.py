@@ -10,6 +10,7 @@ from llamaagent.store.watched import WatchedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from llamaagent.domain.probe import Watched
     from llamaagent.domain.sample import Request
     from llamaagent.reconcile.context import Context
     from llamaagent.store.instances import LogPosition
@@ -33,18 +34,29 @@ def take_notice(ctx: Context, instance_id: int, kinds: frozenset[str], *, progre
 
 
 def users_requests(ctx: Context, position: LogPosition, requests: tuple[Request, ...]) -> tuple[Request, ...]:
-    """The requests without those that were our own probes. The caller holds the transaction."""
-    if not requests:
-        return requests
-    store = WatchedStore(ctx.db)
-    watched = store.one(position.id)
-    if not watched.marks:
-        return requests
+    """The requests without those that were our own probes, which are forgotten. The caller holds the transaction."""
+    left, users = _sorted(ctx, position, requests)
+    if left is not None:
+        WatchedStore(ctx.db).keep(left)
+    return users
+
+
+def only_users(ctx: Context, position: LogPosition, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+    """The requests without those that were our own probes. Stores nothing."""
+    return _sorted(ctx, position, requests)[1]
+
+
+def _sorted(
+    ctx: Context, position: LogPosition, requests: tuple[Request, ...]
+) -> tuple[Watched | None, tuple[Request, ...]]:
+    """What is to be remembered, None when nothing changed, and the users' requests."""
+    watched = WatchedStore(ctx.db).one(position.id) if requests else None
+    if watched is None or not watched.marks:
+        return None, requests
     launched = position.launched_ts
     begun = tuple(
         (one, None if launched is None else wall_time(launched, one.started_us)) for one in requests
     )
     left, ours = without_ours(watched.marks, begun)
-    if ours:
-        store.keep(watched._replace(marks=left))
-    return tuple(one for place, one in enumerate(requests) if place not in ours)
+    users = tuple(one for place, one in enumerate(requests) if place not in ours)
+    return (watched._replace(marks=left) if ours else None), users

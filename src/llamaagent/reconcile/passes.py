@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
+from llamaagent.collect.disk import measure_shortage
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
+from llamaagent.domain.settings import written_folders
 from llamaagent.domain.wish import in_force as still_counts
 from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import World, decide
@@ -21,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from llamaagent.collect.disk import Shortage
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
@@ -42,6 +45,7 @@ class PassResult(NamedTuple):
     rows: tuple[Instance, ...]
     view: View
     recorded: Recorded | None
+    shortage: Shortage | None = None  # how much room the disks have; None = not known
 
 
 class _Asked:
@@ -104,8 +108,12 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until, probes)
     retire(ctx, declared, rows)
-    recorded = record(ctx, rows, view, asked.gpus()) if sample else None
-    return PassResult(tuple(done), declared, rows, view, recorded)
+    shortage = measure_shortage(
+        written_folders(ctx.settings, ctx.places, ctx.db.filename), ctx.settings.headroom.disk_mib
+    )
+    spare = shortage is not None and shortage.samples_stop
+    recorded = record(ctx, rows, view, asked.gpus(), spare=spare) if sample else None
+    return PassResult(tuple(done), declared, rows, view, recorded, shortage)
 
 
 def declare(ctx: Context, asked: _Asked) -> Declared:

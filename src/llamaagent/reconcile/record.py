@@ -14,7 +14,7 @@ from llamaagent.store.samples import Holder, PassFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llamaagent.store.samples import LastInstance, LastSystem
 
 _BOOTTIME = "last_sample_boottime_s"
+_LEFT_OUT = "last_pass_ts"  # of a pass that left no sample
 _STEP_S = 5  # less is rounding and the slow pull of NTP
 _HEALTH_WORDS = {seen.OK: "healthy", seen.LOADING: "loading", seen.NOT_ASKED: "unknown"}
 
@@ -37,36 +38,72 @@ class Recorded(NamedTuple):
 
 
 def record(
-    ctx: Context, rows: Iterable[Instance], view: View, gpus: GpuReading, requests_before: int = 0
+    ctx: Context,
+    rows: Iterable[Instance],
+    view: View,
+    gpus: GpuReading,
+    requests_before: int = 0,
+    *,
+    spare: bool = False,
 ) -> Recorded:
-    """Measure and store. requests_before: finished requests that this pass stored already, of servers that ended."""
+    """Measure and store. requests_before: finished requests that this pass stored already, of servers that ended.
+
+    spare: the disk is so short that only what cannot be had later is stored: no samples, but requests and health.
+    """
     now = ctx.clock.now()
+    if spare:
+        return _record_the_least(
+            ctx, [row for row in rows if row.status in st.LIVE], view, now, requests_before
+        )
     live = [row for row in rows if row.status in st.LIVE]
     last = ctx.samples.last_system()
     samples = _instances(ctx, live, view, gpus, now)
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
-    asked = {reading.position.id: len(reading.requests) for reading in readings}
     step = _clock_step_s(ctx, last, view.boot_id, now)
     with ctx.db:
-        added = requests_before + sum(reading.store(ctx) for reading in readings)
-        facts = _facts(live, last, view.boot_id, added, now)
+        asked = _store_requests(ctx, readings)
+        facts = _facts(live, last, view.boot_id, sum(asked.values()) + requests_before, now)
         ctx.samples.add_system(system, facts._replace(clock_step_s=step), now)
         ctx.samples.set_metadata(_BOOTTIME, str(int(ctx.clock.boottime())), now)
         if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
             ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus), view.boot_id, now)
         for sample in samples:
             ctx.samples.add_instance(sample, now)
-        for row in live:
-            sight = view.sights.get(row.id)
-            if sight is not None and sight.server_alive and sight.health != seen.UNSURE:
-                word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
-                word = "unhealthy" if row.reason == "stuck" else word
-                detail = sight.detail if row.reason != "stuck" else row.detail
-                _note_use(ctx, row, view, asked.get(row.id, 0), now)
-                ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now, detail)
+        _store_health(ctx, live, view, asked, now)
     _keep_small(ctx, now)
-    return Recorded(len(samples), added)
+    return Recorded(len(samples), sum(asked.values()) + requests_before)
+
+
+def _record_the_least(
+    ctx: Context, live: list[Instance], view: View, now: int, requests_before: int
+) -> Recorded:
+    readings = _read_logs(ctx)
+    with ctx.db:
+        asked = _store_requests(ctx, readings)
+        ctx.samples.set_metadata(_LEFT_OUT, str(now), now)
+        _store_health(ctx, live, view, asked, now)
+    _keep_small(ctx, now)
+    return Recorded(0, sum(asked.values()) + requests_before)
+
+
+def _store_requests(ctx: Context, readings: Iterable[Reading]) -> dict[int, int]:
+    """Store what the logs gave; how many new requests of users by instance. The caller holds the transaction."""
+    asked: dict[int, int] = {}
+    for reading in readings:
+        asked[reading.position.id] = asked.get(reading.position.id, 0) + reading.store(ctx)
+    return asked
+
+
+def _store_health(ctx: Context, live: list[Instance], view: View, asked: Mapping[int, int], now: int) -> None:
+    for row in live:
+        sight = view.sights.get(row.id)
+        if sight is not None and sight.server_alive and sight.health != seen.UNSURE:
+            word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
+            word = "unhealthy" if row.reason == "stuck" else word
+            detail = sight.detail if row.reason != "stuck" else row.detail
+            _note_use(ctx, row, view, asked.get(row.id, 0), now)
+            ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now, detail)
 
 
 def _note_use(ctx: Context, row: Instance, view: View, requests: int, now: int) -> None:

@@ -78,4 +78,8 @@ SELECT s.tbl_name AS name, sum(d.pgsize) AS size_bytes, max(d.cells) FILTER (WHE
  GROUP BY 1 ORDER BY 2 DESC;
 
 -- name: list_last_sample
-SELECT max(ts) AS ts FROM system_samples;
+-- When the last pass was: a pass that spares a short disk leaves no sample.
+SELECT max(ts) AS ts
+  FROM (SELECT max(ts) AS ts FROM system_samples
+        UNION ALL
+        SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'last_pass_ts');

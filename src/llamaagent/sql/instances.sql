@@ -197,3 +197,14 @@ SELECT id, status FROM health_checks WHERE instance_id = :instance_id ORDER BY i
 -- name: update_health
 UPDATE health_checks SET last_ts = :ts, count = count + 1, http_status = :http_status, latency_ms = :latency_ms
  WHERE id = :id;
+
+-- name: select_newest_decision
+SELECT max(id) FROM decisions;
+
+-- name: select_bad_ends
+-- A port that was taken is tried again at once elsewhere, and is nobody's trouble.
+SELECT d.profile, coalesce(d.reason, 'crash'), d.detail, max(d.id)
+  FROM decisions AS d
+  JOIN instances AS i ON i.id = d.instance_id
+ WHERE d.id > :after AND d.action = 'end' AND i.status = 'error' AND d.reason IS NOT 'port-taken'
+ GROUP BY d.profile;

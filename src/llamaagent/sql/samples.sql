@@ -107,12 +107,16 @@ DELETE FROM metadata WHERE key = :key;
 UPDATE system_samples SET requests = coalesce(requests, 0) + :requests WHERE ts = :ts;
 
 -- name: select_activity
-SELECT id, tokens_seen, active_ts, active_boottime_s FROM instances WHERE status = 'running';
+-- As the server counts them: with the tokens of our own probes.
+SELECT id, tokens_seen + probe_tokens, active_ts, active_boottime_s FROM instances WHERE status = 'running';
 
 -- name: note_activity
--- Moves only when there is something new. One that was never used counts from when it became healthy.
+-- Moves only when there is something new: more tokens than before without those of our own probes, or a counter that
+-- began anew. One that was never used counts from when it became healthy.
 UPDATE instances
-   SET active_ts = CASE WHEN active_ts IS NULL AND NOT :used AND coalesce(:tokens, 0) = 0 THEN coalesce(ready_ts, :ts)
-                        ELSE :ts END,
-       active_boottime_s = :boottime_s, tokens_seen = coalesce(:tokens, tokens_seen)
- WHERE id = :id AND (active_ts IS NULL OR :used OR (:tokens IS NOT NULL AND tokens_seen IS NOT :tokens));
+   SET active_ts = CASE WHEN active_ts IS NULL AND NOT :used AND coalesce(:tokens - probe_tokens, 0) <= 0
+                        THEN coalesce(ready_ts, :ts) ELSE :ts END,
+       active_boottime_s = :boottime_s, tokens_seen = coalesce(:tokens - probe_tokens, tokens_seen)
+ WHERE id = :id
+   AND (active_ts IS NULL OR :used
+        OR :tokens - probe_tokens > coalesce(tokens_seen, -1) OR :tokens < tokens_seen);

@@ -43,6 +43,15 @@ class Journal:
             news = self.decide(action, action.instance_id, ts)
         return news  # noqa: RET504 - for mypy the block above may end an exception
 
+    def newest_decision(self) -> int:
+        """The number of the decision written last, 0 when there is none."""
+        return int(self._db.execute(_SQL["select_newest_decision"]).get or 0)
+
+    def bad_ends(self, after: int) -> tuple[tuple[str, str, str | None], ...]:
+        """Profile, reason and detail of the last bad end of each profile, among those written after this decision."""
+        ends = self._db.execute(_SQL["select_bad_ends"], {"after": after})
+        return tuple((row[0], row[1], row[2]) for row in ends)
+
     def health(
         self,
         instance_id: int,
