@@ -6,16 +6,18 @@ import os
 import re
 
 from llamaagent.base.errors import BadInputError, CannotCreateError, ConfigError, UsageError
+from llamaagent.cli.offering import offered_here
 from llamaagent.cli.output import say
 from llamaagent.cli.profiletext import profile_text
-from llamaagent.cli.serverline import ServerLine, model_path, read_server_line
 from llamaagent.cli.site import asking, load
 from llamaagent.config.schema import NAME_PATTERN
+from llamaagent.config.serverline import ServerLine, model_path, read_server_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.config.catalogue import Catalogue
 
 
 def run(values: Values) -> int:
@@ -23,9 +25,9 @@ def run(values: Values) -> int:
     name = values.text("name") or ""
     if not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"{name!r} is no profile name: small letters, digits, '.', '_' and '-'")
-    line = _line(values, name)
-    text = profile_text(line, name=name, state=values.text("state"))
     opened = load(values, need_settings=not values.flag("print"))
+    line = _line(values, name, offered_here(opened))
+    text = profile_text(line, name=name, state=values.text("state"))
     _check(values, opened, name, text)
     for note in line.notes:
         say(note)
@@ -43,9 +45,9 @@ def run(values: Values) -> int:
     return 0
 
 
-def _line(values: Values, name: str) -> ServerLine:
+def _line(values: Values, name: str, catalogue: Catalogue) -> ServerLine:
     """The command line as a profile. Raises BadInputError with every fault."""
-    line = read_server_line(values.many("server_options"), name)
+    line = read_server_line(values.many("server_options"), name, catalogue)
     given = values.text("model")
     if given is not None:
         if line.model is not None:

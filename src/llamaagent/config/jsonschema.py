@@ -109,6 +109,9 @@ def _profile(keys: Mapping[str, Spec]) -> Schema:
         "restart": _choice(PROFILE["restart"].keys["policy"]),
     }
     properties = schema["properties"]
+    if "extends" in properties:
+        file = {"type": ["string", "null"], "minLength": 1}  # a path, so no number as other texts may be
+        properties["extends"] = one_of(file, {"type": "array", "items": file})
     long = properties["model"]
     long["maxProperties"] = 1
     long["description"] = f"where the model comes from: one of {', '.join(MODEL_KEYS)}"
