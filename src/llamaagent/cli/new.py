@@ -34,9 +34,9 @@ def run(values: Values) -> int:
     if values.flag("print"):
         print(text, end="")
         return 0
-    target = os.path.join(_folder(opened), f"{name}.yaml")
-    _refuse_known(opened, name, target)
-    write_new(target, _named_schema(opened, target) + text)
+    target = os.path.join(profile_folder(opened), f"{name}.yaml")
+    refuse_known(opened, name, target)
+    write_new(target, named_schema(opened, target) + text)
     print(target)
     if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
         say(f"the model {line.model[1]} is not there yet")
@@ -92,7 +92,7 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
         say(fault.message)
 
 
-def _folder(opened: Opened) -> str:
+def profile_folder(opened: Opened) -> str:
     """The first folder of profiles, made when it is missing."""
     for path in opened.site.settings.profiles:
         if os.path.isfile(path) or path.endswith((".yaml", ".yml")):
@@ -105,7 +105,7 @@ def _folder(opened: Opened) -> str:
     raise ConfigError("`profiles:` of the settings names no folder to write into")
 
 
-def _named_schema(opened: Opened, target: str) -> str:
+def named_schema(opened: Opened, target: str) -> str:
     """The line that names the schema which `init` wrote beside the settings; nothing when it wrote none."""
     from llamaagent.cli.schemafiles import modeline
 
@@ -113,7 +113,8 @@ def _named_schema(opened: Opened, target: str) -> str:
     return "" if file is None else modeline("profile", os.path.dirname(target), os.path.dirname(file))
 
 
-def _refuse_known(opened: Opened, name: str, target: str) -> None:
+def refuse_known(opened: Opened, name: str, target: str) -> None:
+    """Raise CannotCreateError when the file is there or another file declares the name."""
     if os.path.lexists(target):
         raise CannotCreateError(f"{target} is already there", hint=f"llamaagent show {name}")
     for profile in opened.site.profiles:

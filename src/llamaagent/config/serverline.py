@@ -134,6 +134,8 @@ def _add(raw: dict[str, object], word: Word) -> None:
 
 
 def _absolute(path: str, folder: str) -> str:
+    if path.startswith("$"):  # begins with a variable that nobody expanded
+        return path
     return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
