@@ -81,13 +81,23 @@ def _source(values: Values, opened: Opened) -> Source:
             catalogues[own] = offered_here(opened) if own else load_catalogue()
         return catalogues[own]
 
+    ports = _fixed_ports(opened)
     if path == "-":
         data = sys.stdin.buffer.read(_LARGEST)
-        return Source("<stdin>", os.getcwd(), data, options)
+        return Source("<stdin>", os.getcwd(), data, options, ports=ports)
     data = _bytes(path)
     stem = os.path.basename(path).partition("@")[0].partition(".")[0]
     folder = os.path.dirname(os.path.abspath(path))
-    return Source(path, folder, data, options, profile_name(stem))
+    return Source(path, folder, data, options, profile_name(stem), ports)
+
+
+def _fixed_ports(opened: Opened) -> tuple[tuple[int, str], ...]:
+    """Ports that profiles of this site name, with whose they are."""
+    named = (
+        (profile.runtime.port if profile.runtime.kind == "external" else profile.listen.port, profile.name)
+        for profile in opened.site.profiles
+    )
+    return tuple((port, name) for port, name in named if port is not None)
 
 
 def _bytes(path: str) -> bytes:

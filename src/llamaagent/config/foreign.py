@@ -94,6 +94,8 @@ class _Foreign(Builder):
             else:
                 self._close(node)
         elif isinstance(event, yaml.ScalarEvent):
+            if "\0" in event.value:
+                self._fail(self._mark(event), "a NUL character cannot stand in a value")
             event.implicit = (event.tag != _TEXT, event.implicit[1])
             event.tag = None
             super()._node(event)

@@ -261,10 +261,6 @@ def _defaults(_spec: Spec) -> Schema:
     return _profile({key: spec for key, spec in PROFILE.items() if key not in {"name", "extends"}})
 
 
-def _args(_spec: Spec) -> Schema:
-    return {"$ref": refers("args"), "description": "llama-server's own options"}
-
-
 _window = _pattern(
     rf"^\s*(?:{_DAYS}(?:,{_DAYS})*\s+)?{_CLOCK}\s*-\s*{_CLOCK}\s*$",
     "like 'Mon-Fri 08:00-18:00' or '22:00-06:00'",
@@ -297,7 +293,7 @@ _MAKERS: dict[str, Callable[[Spec], Schema]] = {
     "command": _command,
     "unit": _pattern(r"^systemd:[A-Za-z0-9@._:\\-]+$", "systemd:UNIT, such as systemd:llama.service"),
     "give_up": _give_up,
-    "args": _args,
+    "args": lambda _spec: {"$ref": refers("args"), "description": "llama-server's own options"},
     "projects": _projects,
     "profile": _defaults,
 }

@@ -116,7 +116,7 @@ def read_server_line(
 
 
 def _below(text: str) -> bool:
-    return text.lstrip("-").isdigit() and int(text) < LEAST_VERBOSITY
+    return re.fullmatch("-?[0-9]{1,9}", text) is not None and int(text) < LEAST_VERBOSITY
 
 
 def _add(raw: dict[str, object], word: Word) -> None:
@@ -158,7 +158,7 @@ def model_path(text: str, folder: str = "") -> str:
 def _port(text: str | None, faults: list[str]) -> int | None:
     if text is None:
         return None
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 0 < int(text) < 65536:
         faults.append(f"--port {text} is no port")
         return None
     return int(text)

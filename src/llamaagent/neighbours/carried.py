@@ -33,6 +33,7 @@ class Source(NamedTuple):
         [str | None], Catalogue
     ]  # of the server program that a profile names; None: the site's own
     default_name: str = "imported"
+    ports: tuple[tuple[int, str], ...] = ()  # fixed already -> by which profile
     folder_known: bool = True  # False: the neighbour may run in another folder than the file lies in
 
 
@@ -92,7 +93,8 @@ class Taking:
         return self._secrets.setdefault(variable, value) == value
 
     def result(self, kind: str) -> Taken:
-        """What was read, secrets cut out of every sentence and every value."""
+        """What was read, secrets cut out of every sentence and every value, no port given twice."""
+        self._spread_ports()
         hidden = [value for value in self._secrets.values() if len(value) >= _SHORTEST_SECRET]
         for draft in self.drafts:
             for key in _drop_values(draft.document, hidden):
@@ -103,6 +105,17 @@ class Taking:
             for loss in self._losses
         ]
         return Taken(kind, profiles, tuple(sorted(dict.fromkeys(losses), key=lambda loss: loss.line or 0)))
+
+    def _spread_ports(self) -> None:
+        """A port that is fixed already, here or in the site, is left to the agent."""
+        fixed = dict(self.source.ports)
+        for draft in self.drafts:
+            port = draft.get("listen.port")
+            if port is not None and fixed.setdefault(port, draft.name) != draft.name:
+                del draft.document["listen"]["port"]
+                draft.lose(
+                    "port", f"{port} is the port of {fixed[port]} already; the agent chooses another one"
+                )
 
 
 class Draft:
@@ -147,6 +160,11 @@ class Draft:
     def drop(self) -> None:
         """It cannot become a profile."""
         self.taking.drafts.remove(self)
+
+
+def number_of(text: str) -> int | None:
+    """A whole number without a sign, of a length that a person writes; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def profile_name(text: str) -> str:

@@ -86,7 +86,7 @@ def take_server(draft: Draft, command: Command, variables: Sequence[Variable] = 
         draft.lose(key, text)
     for option, (kind, variable) in line.secrets.items():
         draft.document.setdefault("secrets", {})[option] = {kind: variable}
-    _hide_values(draft, words, catalogue)
+    hide_values(draft, words, catalogue)
     if line.model is None:
         draft.lose(key, "no model is named: a router that loads models on request has no equal here")
         return False
@@ -154,7 +154,8 @@ def _unless_given(extra: list[str], words: Sequence[str], catalogue: Catalogue) 
     return kept
 
 
-def _hide_values(draft: Draft, words: Sequence[str], catalogue: Catalogue) -> None:
+def hide_values(draft: Draft, words: Sequence[str], catalogue: Catalogue) -> None:
+    """Remember the secrets of a command line, so that they are shown nowhere."""
     for word in read_words(words, catalogue)[0]:
         if (
             word.option.name in {"api-key", "hf-token"}

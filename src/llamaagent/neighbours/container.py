@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from llamaagent.neighbours.carried import beside
+from llamaagent.neighbours.carried import beside, number_of
 from llamaagent.neighbours.environment import take_cards
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from llamaagent.neighbours.carried import Draft
 
 _PUBLISHED = re.compile(
-    r"(?:(?:(?P<host>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?P<outer>\d*):)?(?P<inner>\d+)(?:/(?P<protocol>tcp|udp|sctp))?"
+    r"(?:(?:(?P<host>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?P<outer>\d{0,5}):)?(?P<inner>\d{1,5})(?:/(?P<protocol>tcp|udp|sctp))?"
 )
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": "B", "b": "B", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
 _CDI = "nvidia.com/gpu="
 
@@ -126,8 +126,8 @@ def put_count(draft: Draft, text: str, key: str) -> None:
     """How many cards; -1 and `all` mean every one."""
     if text in {"all", "-1"}:
         draft.put("resources.gpus", "all")
-    elif text.isdecimal() and int(text) <= 1024:
-        draft.put("resources.gpus", int(text) or "none")
+    elif (number := number_of(text)) is not None and number <= 1024:
+        draft.put("resources.gpus", number or "none")
     else:
         draft.lose(key, f"{text!r} is no number of cards")
 
@@ -153,7 +153,7 @@ def put_size(draft: Draft, path: str, text: str, key: str) -> None:
 def put_host_network(draft: Draft, words: list[str]) -> None:
     """With the host's own network nothing is published: the server's port is the port outside."""
     given = [words[index + 1] for index, word in enumerate(words[:-1]) if word == "--port"]
-    text = given[-1] if given else ""
-    if text.isdecimal() and 0 < int(text) < 65536:
-        draft.put("listen.port", int(text))
-        draft.put("runtime.port", int(text))
+    number = number_of(given[-1]) if given else None
+    if number is not None and 0 < number < 65536:
+        draft.put("listen.port", number)
+        draft.put("runtime.port", number)

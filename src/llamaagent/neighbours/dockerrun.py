@@ -6,6 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from llamaagent.neighbours.carried import number_of
 from llamaagent.neighbours.commandline import take_secret_words
 from llamaagent.neighbours.container import (
     put_device,
@@ -16,6 +17,7 @@ from llamaagent.neighbours.container import (
     put_size,
     put_volume,
 )
+from llamaagent.neighbours.dockeroptions import SILENT, take_options
 from llamaagent.neighbours.environment import Variable, take_variables
 
 if TYPE_CHECKING:
@@ -24,120 +26,6 @@ if TYPE_CHECKING:
     from llamaagent.neighbours.carried import Draft
     from llamaagent.neighbours.commandline import Command
 
-_SHORT = {
-    "d": "detach",
-    "i": "interactive",
-    "t": "tty",
-    "p": "publish",
-    "v": "volume",
-    "e": "env",
-    "u": "user",
-    "w": "workdir",
-    "m": "memory",
-    "h": "hostname",
-    "l": "label",
-    "P": "publish-all",
-    "c": "cpu-shares",
-    "a": "attach",
-}
-_LONG = {"net": "network", "network-mode": "network"}
-_FLAGS = {
-    *(
-        "detach",
-        "interactive",
-        "tty",
-        "rm",
-        "init",
-        "privileged",
-        "read-only",
-        "publish-all",
-        "replace",
-        "quiet",
-    ),
-    *("no-healthcheck", "oom-kill-disable", "sig-proxy", "disable-content-trust", "no-hosts", "rmi"),
-}
-_SILENT = {
-    "detach",
-    "interactive",
-    "tty",
-    "rm",
-    "sig-proxy",
-    "replace",
-    "quiet",
-    "attach",
-}  # say nothing here
-_WITH_VALUE = {
-    *(
-        "publish",
-        "volume",
-        "mount",
-        "env",
-        "env-file",
-        "name",
-        "gpus",
-        "shm-size",
-        "ipc",
-        "network",
-        "user",
-        "workdir",
-    ),
-    *(
-        "entrypoint",
-        "device",
-        "cap-drop",
-        "cap-add",
-        "security-opt",
-        "memory",
-        "memory-swap",
-        "cpus",
-        "ulimit",
-    ),
-    *(
-        "restart",
-        "pull",
-        "runtime",
-        "hostname",
-        "label",
-        "label-file",
-        "stop-timeout",
-        "stop-signal",
-        "health-cmd",
-    ),
-    *("health-interval", "health-retries", "health-start-period", "health-timeout", "log-driver", "log-opt"),
-    *(
-        "add-host",
-        "platform",
-        "group-add",
-        "tmpfs",
-        "userns",
-        "pid",
-        "pids-limit",
-        "cpuset-cpus",
-        "cpuset-mems",
-    ),
-    *(
-        "cpu-shares",
-        "cgroupns",
-        "cgroup-parent",
-        "dns",
-        "expose",
-        "attach",
-        "annotation",
-        "cidfile",
-        "ip",
-        "link",
-    ),
-    *(
-        "network-alias",
-        "oom-score-adj",
-        "sysctl",
-        "volumes-from",
-        "uts",
-        "device-cgroup-rule",
-        "secret",
-        "blkio-weight",
-    ),
-}
 _SECURITY = "security-opt"
 
 
@@ -150,7 +38,7 @@ def take_run(draft: Draft, command: Command, *, main: int | None = None, key: st
         draft.lose(key, f"only `{os.path.basename(command.program)} run` can become a profile")
         return False
     del words[0]
-    options = _options(draft, words, key)
+    options = take_options(draft, words, key)
     if options is None or not words:
         draft.lose(key, "no image is named" if options is not None else "the command cannot be read")
         return False
@@ -170,33 +58,6 @@ def take_run(draft: Draft, command: Command, *, main: int | None = None, key: st
     if draft.get("runtime.network") == "host":
         put_host_network(draft, words)
     return True
-
-
-def _options(draft: Draft, words: list[str], key: str) -> list[tuple[str, str]] | None:
-    """Take the options off the front of the words; None when one is unknown, for then no one knows its value."""
-    found: list[tuple[str, str]] = []
-    while words and words[0].startswith("-") and words[0] != "-":
-        word = words.pop(0)
-        if word == "--":
-            break
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            name = _LONG.get(name, name)
-        else:
-            letters = word[1:]
-            while len(letters) > 1 and _SHORT.get(letters[0]) in _FLAGS:
-                found.append((_SHORT[letters[0]], "true"))
-                letters = letters[1:]
-            name, value = _SHORT.get(letters[0], letters[0]), letters[1:].removeprefix("=")
-            equals = value
-        if name in _FLAGS:
-            found.append((name, value if equals else "true"))
-        elif name in _WITH_VALUE and (equals or words):
-            found.append((name, value if equals else words.pop(0)))
-        else:
-            draft.lose(key, f"option {'--' if word.startswith('--') else '-'}{name} is not known here")
-            return None
-    return found
 
 
 def _variables(draft: Draft, options: list[tuple[str, str]], words: list[str]) -> None:
@@ -223,7 +84,7 @@ def _take(draft: Draft, name: str, value: str, key: str) -> None:
             draft.put("resources.gpus", "all")
     elif name in _SAID:
         draft.lose(key, f"--{name} {_SAID[name]}")
-    elif name not in {"env", "publish", *_SILENT}:
+    elif name not in {"env", "publish", *SILENT}:
         draft.lose(key, f"--{name} {value}".removesuffix(" true") + " has no equal here")
 
 
@@ -233,7 +94,9 @@ def _restart(draft: Draft, value: str) -> None:
 
 def take_restart(draft: Draft, value: str, key: str) -> None:
     """A policy of the engine's own."""
-    policy = {"no": "never", "on-failure": "on-failure"}.get(value.partition(":")[0], "always")
+    policy = {"no": "never", "false": "never", "on-failure": "on-failure"}.get(
+        value.partition(":")[0], "always"
+    )
     draft.put("restart.policy", policy if policy != "always" else None)
     if policy != "never":
         draft.lose(
@@ -284,7 +147,7 @@ _READERS: dict[str, Callable[[Draft, str], None]] = {
     "entrypoint": lambda draft, value: draft.put("runtime.entrypoint", _split(value)),
     "read-only": lambda draft, value: draft.put("runtime.read_only", value == "true"),
     "pull": lambda draft, value: draft.put("runtime.pull", value if value in {"always", "never"} else None),
-    "stop-timeout": lambda draft, value: draft.put("stop.grace", f"{value}s" if value.isdecimal() else None),
+    "stop-timeout": lambda draft, value: draft.put("stop.grace", f"{value}s" if number_of(value) else None),
 }
 
 

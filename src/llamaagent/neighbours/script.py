@@ -35,6 +35,7 @@ _LEADING = frozenset(
     {"if", "then", "else", "do", "while", "until", "!", "{", "time", "fi", "done", "}", "esac", "cd"}
 )
 _LONGEST = 100_000
+_PROGRAMS = re.compile("llama-server|docker|podman")
 
 
 def read_script(source: Source) -> Taken:
@@ -97,12 +98,18 @@ def _name(command: Command, otherwise: str) -> str:
 def _commands(text: str, taking: Taking) -> Iterator[tuple[int, list[str]]]:
     """(line, words) of every simple command; what stands behind a redirection is left out."""
     for line, logical in _logical_lines(text):
+        if "$(" in logical or "`" in logical:
+            if _PROGRAMS.search(logical):
+                taking.lose(
+                    f"line {line}", line, "it holds the output of a command, which only a shell can put in"
+                )
+            continue
         try:
             lexer = shlex.shlex(logical, posix=True, punctuation_chars=True)
             lexer.whitespace_split = True
             tokens = list(lexer)
         except ValueError as error:
-            if re.search(r"llama-server|docker|podman", logical):
+            if _PROGRAMS.search(logical):
                 taking.lose(f"line {line}", line, f"it cannot be split into words: {error}")
             continue
         for words in _simple(tokens):

@@ -59,4 +59,5 @@ def texts_of(node: Node | None) -> list[tuple[str, int]]:
 def refused(node: Node, message: str) -> BadInputError:
     """The error for a file that its own program would refuse too."""
     mark = node.mark
-    return BadInputError(f"{mark.file}:{mark.line}:{mark.column}: error: {message}")
+    shown = "".join(c if c.isprintable() else " " for c in message)
+    return BadInputError(f"{mark.file}:{mark.line}:{mark.column}: error: {shown}")
