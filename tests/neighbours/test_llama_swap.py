@@ -305,8 +305,8 @@ def test_no_secret_is_copied_anywhere() -> None:
 
 
 def test_two_values_of_one_variable_get_two_references() -> None:
-    line = "  {}: {{cmd: '" + SERVER + "', env: [T_TOKEN={}-secret]}}\n"
-    text = f"models:\n{line.format('a', 'one')}{line.format('b', 'two')}"
+    lines = [f"  {name}: {{cmd: '{SERVER}', env: [T_TOKEN={name}-secret]}}" for name in "ab"]
+    text = "\n".join(["models:", *lines])
     found = profiles(text)
     assert found["a"]["secrets"]["T_TOKEN"] == {"env": "T_TOKEN"}
     assert found["b"]["secrets"]["T_TOKEN"] == {"env": "B_T_TOKEN"}

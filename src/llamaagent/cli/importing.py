@@ -101,21 +101,18 @@ def _fixed_ports(opened: Opened) -> tuple[tuple[int, str], ...]:
 
 
 def _bytes(path: str) -> bytes:
-    """Raises BadInputError for what is no plain file."""
-    import stat
-
+    """The file's or pipe's content. Raises BadInputError for what cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", closefd=False) as file:
+            os.set_blocking(
+                descriptor, True
+            )  # not for the opening: a pipe that nobody writes to would hang there
+            data = file.read(_LARGEST)
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {(error.strerror or 'error').lower()}") from error
-    with open(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise BadInputError(f"cannot read {path}: is a directory")
-        try:
-            return file.read(_LARGEST) or b""
-        except OSError as error:
-            raise BadInputError(f"cannot read {path}: {(error.strerror or 'error').lower()}") from error
+    os.close(descriptor)
+    return data
 
 
 def _read(values: Values, source: Source) -> Taken:

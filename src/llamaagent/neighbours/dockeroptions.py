@@ -1,6 +1,6 @@
 """The options of `docker run` and `podman run`: which take a value, and taking them off the front of a command.
 
-An option that is not known here ends the reading: nobody could say whether the word behind it is its value or the image.
+An option that is not known here ends the reading: nobody can say whether the word behind it is its value or the image.
 """
 
 from __future__ import annotations
