@@ -53,6 +53,15 @@ def test_paths_begin_beside_the_file(tmp_path: Path) -> None:
     assert document["runtime"]["binary"] == f"{tmp_path}/llama-server"
 
 
+def test_a_script_that_goes_elsewhere_first() -> None:
+    text = "D=/srv\ncd $D/x && ./llama-server -m /a.gguf --lora l.gguf\n"
+    document = profiles(text)["a"]
+    assert document["runtime"]["binary"] == "/srv/x/llama-server"
+    assert document["args"] == {"lora": "/srv/x/l.gguf"}
+    assert "taken as lying beside" not in str(lost(text))
+    assert "taken as lying beside" in str(lost("llama-server -m /a.gguf --lora l.gguf"))
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

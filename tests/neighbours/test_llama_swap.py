@@ -271,8 +271,11 @@ def test_a_container_is_a_container_profile() -> None:
 
 
 def test_other_programs_are_listed() -> None:
-    text = "models:\n  a: {cmd: 'vllm serve x'}\n  b: {cmd: 'bash -c \"llama-server -m /x\"'}\n"
+    shell = 'bash -c "sleep 1; llama-server -m /x"'
+    text = f"models:\n  a: {{cmd: 'vllm serve x'}}\n  b: {{cmd: '{shell}'}}\n  c: {{cmd: sh -c 'exec llama-server'}}\n"
     assert profiles(text) == {}
+    assert "bash is neither" in lost(text)["models.b.cmd"]
+    assert "no model is named" in lost(text)["models.c.cmd"]
     assert lost(text)["models.a.cmd"] == "vllm is neither llama-server nor docker nor podman"
 
 
@@ -282,6 +285,19 @@ def test_a_wrapper_stays_one_and_a_program_by_path_stays_that() -> None:
         "wrap": ["numactl", "--cpunodebind=0"],
         "binary": "/nowhere/bin/llama-server",
     }
+
+
+def test_a_shell_around_one_plain_command_is_taken_away() -> None:
+    document = profiles(one("cmd: bash -c 'A=1 exec llama-server -m /a -c 5'"))["a"]
+    assert (document["model"], document["args"]) == ("/a", {"ctx-size": 5})
+    assert document["runtime"] == {"env": {"A": "1"}}
+
+
+def test_a_relative_path_is_said_to_be_a_guess() -> None:
+    assert (
+        "--lora b.gguf: taken as lying beside this file"
+        in lost(one("cmd: llama-server -m /a --lora b.gguf"))["models.a.cmd"]
+    )
 
 
 def test_no_secret_is_copied_anywhere() -> None:

@@ -28,6 +28,8 @@ def run(values: Values) -> int:
     """Show, or write; exit 65 when nothing can be read, or with --strict when anything is lost."""
     if values.text("file") == RUNNING:
         return _running(values)
+    if values.many("name"):
+        raise UsageError("one file at a time; names are for running servers")
     if values.flag("adopt"):
         raise UsageError("--adopt is for running servers", hint="llamaagent import running --adopt")
     opened = load(values, need_settings=values.flag("write"))
@@ -84,7 +86,7 @@ def _source(values: Values, opened: Opened) -> Source:
     ports = _fixed_ports(opened)
     if path == "-":
         data = sys.stdin.buffer.read(_LARGEST)
-        return Source("<stdin>", os.getcwd(), data, options, ports=ports)
+        return Source("<stdin>", os.getcwd(), data, options, ports=ports, folder_known=True)
     data = _bytes(path)
     stem = os.path.basename(path).partition("@")[0].partition(".")[0]
     folder = os.path.dirname(os.path.abspath(path))

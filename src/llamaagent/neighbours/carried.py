@@ -34,7 +34,7 @@ class Source(NamedTuple):
     ]  # of the server program that a profile names; None: the site's own
     default_name: str = "imported"
     ports: tuple[tuple[int, str], ...] = ()  # fixed already -> by which profile
-    folder_known: bool = True  # False: the neighbour may run in another folder than the file lies in
+    folder_known: bool = False  # else the neighbour may run in another folder than the file lies in
 
 
 class Loss(NamedTuple):

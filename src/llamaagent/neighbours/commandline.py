@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from llamaagent.config.args import PATH_LISTS
 from llamaagent.config.serverline import REFERENCE, read_server_line, read_words, secret_variable
 from llamaagent.neighbours.carried import beside
 from llamaagent.neighbours.environment import Variable, take_variables
@@ -13,7 +15,7 @@ from llamaagent.neighbours.environment import Variable, take_variables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llamaagent.config.catalogue import Catalogue
+    from llamaagent.config.catalogue import Catalogue, Option
     from llamaagent.config.serverline import ServerLine
     from llamaagent.neighbours.carried import Draft
 
@@ -30,6 +32,7 @@ _WRAPPERS = (
     "systemd-inhibit",
     "prlimit",
 )
+_SHELLS = ("sh", "bash", "dash", "zsh")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _SECRET_OPTION = re.compile(r"-{1,2}(?:[\w-]*[-_])?(?:api-?key|secret-key|access-key|token|secret|password)")
 
@@ -56,7 +59,7 @@ def is_engine(word: str) -> bool:
 
 def take_apart(words: Sequence[str]) -> Command | None:
     """Variables, wrapper, program and the rest; None when it runs neither llama-server nor a container."""
-    rest = list(words)
+    rest = _inside_shell(words)
     variables: list[tuple[str, str]] = []
     while rest:
         assigned = _ASSIGNMENT.fullmatch(rest[0])
@@ -69,6 +72,17 @@ def take_apart(words: Sequence[str]) -> Command | None:
     if at is None or (at > 0 and os.path.basename(rest[0]) not in _WRAPPERS):
         return None
     return Command(tuple(variables), tuple(rest[:at]), rest[at], tuple(rest[at + 1 :]))
+
+
+def _inside_shell(words: Sequence[str]) -> list[str]:
+    """The words of `sh -c 'one plain command'`; a line that a shell must work out stays what it is."""
+    is_shell = len(words) == 3 and os.path.basename(words[0]) in _SHELLS and words[1] in {"-c", "-lc", "-ec"}
+    if not is_shell or re.search(r"[|&;<>()`\n]", words[2]):
+        return list(words)
+    try:
+        return shlex.split(words[2])
+    except ValueError:
+        return list(words)
 
 
 def take_server(draft: Draft, command: Command, variables: Sequence[Variable] = (), key: str = "cmd") -> bool:
@@ -165,11 +179,17 @@ def hide_values(draft: Draft, words: Sequence[str], catalogue: Catalogue) -> Non
             draft.taking.hide(f"{draft.name} {word.option.name}", word.values[0])
 
 
+def is_relative(option: Option, value: str) -> bool:
+    """True for a path that means a file only together with a folder."""
+    takes_path = option.value == "path" or option.name in PATH_LISTS
+    return takes_path and bool(value) and not value.startswith(("/", "~", "$"))
+
+
 def _note_relative(draft: Draft, words: Sequence[str], key: str, catalogue: Catalogue) -> None:
     """A relative path means the folder that the neighbour runs in, which its file does not say."""
     for word in read_words(words, catalogue)[0]:
         path = word.values[0] if word.values else ""
-        if word.option.value == "path" and path and not path.startswith(("/", "~", "$")):
+        if is_relative(word.option, path):
             draft.lose(
                 key, f"{word.spelling} {path}: taken as lying beside this file or in models.directories"
             )

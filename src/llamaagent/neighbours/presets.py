@@ -15,7 +15,7 @@ from llamaagent.base.units import format_duration
 from llamaagent.config.foreign import text_of_file
 from llamaagent.config.serverline import read_server_line
 from llamaagent.neighbours.carried import Taking, number_of
-from llamaagent.neighbours.commandline import hide_values, put_server
+from llamaagent.neighbours.commandline import hide_values, is_relative, put_server
 
 if TYPE_CHECKING:
     from llamaagent.config.catalogue import Catalogue, Option
@@ -222,12 +222,11 @@ def _words(draft: Draft, option: Option, negated: bool, entry: Entry) -> list[st
         if option.values > 1:
             draft.lose(entry.key, "llama.cpp reads no option with two values from such a file", entry.line)
             return []
-        path = entry.value
-        if option.value == "path" and path and not path.startswith(("/", "~", "$")):
+        if is_relative(option, entry.value):
             text = (
                 "taken as lying beside this file or in models.directories; llama.cpp looks in its own folder"
             )
-            draft.lose(entry.key, f"{path}: {text}", entry.line)
+            draft.lose(entry.key, f"{entry.value}: {text}", entry.line)
         return [spelling, entry.value]
     word = entry.value.lower()
     if word not in _TRUE | _FALSE:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from llamaagent.config.foreign import text_of_file
 from llamaagent.config.special import looks_secret
-from llamaagent.neighbours.carried import Taking, profile_name
+from llamaagent.neighbours.carried import Taking, beside, profile_name
 from llamaagent.neighbours.commandline import is_server, take_apart, take_server
 from llamaagent.neighbours.dockerrun import take_run
 from llamaagent.neighbours.environment import Variable
@@ -55,13 +55,22 @@ def read_script(source: Source) -> Taken:
                 exported[name] = Variable(name, value, line)
             continue
         command = take_apart(words)
-        if command is not None:
+        if words[0] == "cd" and len(words) == 2:
+            _change_folder(taking, _put_in(words[1], values))
+        elif command is not None:
             _take(taking, command, line, values, tuple(exported.values()))
         elif words[0] not in {"set", "exit", "echo", "export", *_LEADING}:
             taking.lose(f"line {line}", line, f"{words[0]} is neither llama-server nor docker nor podman")
     if not taking.drafts:
         taking.lose("file", None, "no command runs llama-server or a container")
     return taking.result(KIND)
+
+
+def _change_folder(taking: Taking, folder: str) -> None:
+    """Relative paths begin here from now on."""
+    if "$" not in folder:
+        known = taking.source.folder_known or folder.startswith(("/", "~"))
+        taking.source = taking.source._replace(folder=beside(taking.source, folder), folder_known=known)
 
 
 def _take(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.commands.words import NEIGHBOURS
+from llamaagent.cli.commands.words import NEIGHBOURS, TIMEOUT
 from llamaagent.cli.spec import Arg, Opt, Spec
 
 IMPORT = Spec(
@@ -26,9 +26,13 @@ IMPORT = Spec(
         Opt("write", ("--write",), "Write them into the site's folder of profiles."),
         Opt("strict", ("--strict",), "Exit 65 and write nothing when anything is not carried over."),
         Opt("adopt", ("--adopt",), "With `running`: take the processes over without a restart."),
+        TIMEOUT,
         Opt("json", ("--json",), "One JSON object: profiles, and what is not carried over."),
     ),
-    (Arg("file", "The file, - for standard input, or the word `running`.", required=True),),
+    (
+        Arg("file", "The file, - for standard input, or the word `running`.", required=True),
+        Arg("name", "With `running`: which of them; * and ? match.", many=True),
+    ),
     "llamaagent import ~/llama-swap/config.yaml --write",
 )
 NEIGHBOUR_COMMANDS = (IMPORT,)
