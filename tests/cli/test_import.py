@@ -9,6 +9,9 @@ import pytest
 import yaml
 from scratch_home import Agent, program, written
 
+from llamaagent.base.errors import CannotCreateError
+from llamaagent.cli.placing import link_all
+
 SWAP = """\
 startPort: 9000
 apiKeys: [canary-key]
@@ -147,6 +150,14 @@ def test_a_second_time_changes_nothing_and_ends_well(agent: Agent, site: Path, f
     assert written(site) == before
 
 
+def test_files_that_were_written_are_taken_back_when_a_later_one_fails(tmp_path: Path) -> None:
+    """Somebody else may have been quicker since it was looked at."""
+    (tmp_path / "b.yaml").write_text("theirs")
+    with pytest.raises(CannotCreateError, match=r"b\.yaml.*nothing was written"):
+        link_all({str(tmp_path / name): "ours" for name in ("a.yaml", "b.yaml")})
+    assert written(tmp_path) == {"b.yaml": b"theirs"}
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_that_cannot_be_written_to(agent: Agent, site: Path, files: Path) -> None:
     (site / "profiles").chmod(stat.S_IRUSR | stat.S_IXUSR)
@@ -163,8 +174,8 @@ def test_a_full_disk_leaves_nothing_behind(agent: Agent, site: Path, files: Path
     long.write_text(f"[one]\nm = /m/one.gguf\n[two]\nm = /m/{'x' * 3000}.gguf\n")
     before = written(site)
     limited = ("sh", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "sh")
-    result = agent("import", long, "--write", "--strict", cwd=site, code=None, before=limited)
-    assert result.returncode != 0, result.stderr
+    result = agent("import", long, "--write", cwd=site, code=74, before=limited)
+    assert "File too large" in result.stderr
     assert {name for name in written(site) if name.startswith("profiles/")} == {
         name for name in before if name.startswith("profiles/")
     }

@@ -82,6 +82,7 @@ def test_what_is_no_such_file_is_said(data: bytes, told: str) -> None:
         ("[*]\nc = 5\n", "presets"),
         ("version = 1\n\n[a/b:Q4] ; x\n", "presets"),
         ("[Unit]\nAfter=x\n\n[Service]\nExecStart=/x\n", "unit"),
+        ("[Unit]\nDescription=a timer\n[Timer]\nOnBootSec=1\n", "unit"),
         ("#!/bin/sh\n[Service]\n", "command"),
         ("/opt/llama-server -m x\n", "command"),
         ("exec docker run -it x\n", "command"),

@@ -221,6 +221,11 @@ def test_only_what_is_preloaded_runs_and_that_loading_ends_is_said() -> None:
     assert "models" not in lost("hooks: {on_startup: {preload: [a]}}\n" + one(""))
 
 
+def test_a_preload_of_nobody_is_told() -> None:
+    text = "hooks: {on_startup: {preload: [typo, a]}}\n" + one("")
+    assert lost(text)["hooks.on_startup.preload"] == "no model is called typo"
+
+
 def test_cards_of_the_environment_become_cards() -> None:
     assert profiles(one("env: ['CUDA_VISIBLE_DEVICES=0,1']"))["a"]["resources"] == {"gpus": ["0", "1"]}
     assert profiles(one("env: [CUDA_VISIBLE_DEVICES=]"))["a"]["resources"] == {"gpus": "none"}

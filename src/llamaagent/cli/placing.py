@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from llamaagent.base.errors import CannotCreateError
 from llamaagent.cli.new import named_schema, profile_folder
+from llamaagent.cli.offering import binary_here
 from llamaagent.cli.output import say
 from llamaagent.cli.site import asking
 
@@ -58,6 +60,7 @@ def _only_known(opened: Opened, taken: Taken) -> Asking:
     """Programs are asked for their options as ever, but for those that the imported file brought."""
     own = asking(opened.places)
     brought = {str(one.document.get("runtime", {}).get("binary")) for one in taken.profiles}
+    brought.discard(binary_here(opened))
     return own._replace(help_of=lambda path, env: None if path in brought else own.help_of(path, env))
 
 
@@ -80,7 +83,7 @@ def write_all(opened: Opened, texts: dict[str, str], *, quiet: bool) -> None:
     if taken:
         verb = "is" if len(taken) == 1 else "are"
         raise CannotCreateError(f"{', '.join(taken)} {verb} already there; nothing was written")
-    _link_all({target: text for target, text in wanted.items() if target not in present})
+    link_all({target: text for target, text in wanted.items() if target not in present})
     for target in wanted:
         if target in present:
             say(f"{target} is there already and says the same")
@@ -96,8 +99,11 @@ def _says(target: str, text: str) -> bool:
         return False
 
 
-def _link_all(texts: dict[str, str]) -> None:
-    """First every file whole under a name that no pass reads, then their names; on failure all are taken back."""
+def link_all(texts: dict[str, str]) -> None:
+    """Write several new files, all or none.
+
+    First every file whole under a name that no pass reads, then their names; on failure all are taken back.
+    """
     parts = {
         target: f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.getpid()}.part"
         for target in texts
@@ -113,9 +119,16 @@ def _link_all(texts: dict[str, str]) -> None:
         for target, part in parts.items():
             os.link(part, target)
             linked.append(target)
-    except OSError as error:
+    except (OSError, KeyboardInterrupt) as error:
         for done in linked:
             os.unlink(done)
+        if not isinstance(error, OSError) or error.errno in {
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+            errno.EIO,
+        }:
+            raise  # the disk's fault, not this folder's
         raise CannotCreateError(f"cannot write {target}: {error.strerror}; nothing was written") from error
     finally:
         for part in parts.values():

@@ -38,10 +38,17 @@ def read_llama_swap(source: Source) -> Taken:
     shared = _shared(root, models, macros, taking)
     for name, (mark, node) in models.map.items():
         take_model(taking, name, mark.line, map_of(node, f"models.{name}") or node, shared)
+    known = {word for name, (_, node) in models.map.items() for word in (name, *_aliases(node))}
+    for name in sorted(shared.preload - known):
+        taking.lose("hooks.on_startup.preload", root.map["hooks"][0].line, f"no model is called {name}")
     waiting = sum(draft.document.get("state") == "stopped" for draft in taking.drafts)
     if waiting:
         taking.lose("models", models.mark.line, f"{LOADING} ({waiting} of {len(taking.drafts)})")
     return taking.result(KIND)
+
+
+def _aliases(node: Node) -> list[str]:
+    return [text for text, _ in texts_of(node.get("aliases"))]
 
 
 def _shared(root: Node, models: Node, macros: Macros, taking: Taking) -> Shared:

@@ -45,7 +45,7 @@ def recognise(source: Source) -> str:
 
 _SIGNS = (
     ("command", r"\A#!"),
-    ("unit", r"^\s*\[Service\]\s*$"),
+    ("unit", r"^\s*\[(?:Unit|Service|Install)\]\s*$"),
     ("compose", r"^[\"']?services[\"']?\s*:"),
     (
         "llama-swap",
