@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from scratch_home import Agent, written
+from scratch_home import Agent, program, written
 
 from llamaagent.config.load import load_site
 from llamaagent.domain.profile import Profile
@@ -163,3 +163,23 @@ def test_a_folder_that_cannot_be_made(agent: Agent, site: Path) -> None:
     (site / "llamaagent.yaml").write_text("profiles: file/profiles\n")
 
     assert "cannot make folder" in agent("new", "q", "-m", "m.gguf", cwd=site, code=73).stderr
+
+
+def test_the_line_is_read_by_what_the_configured_binary_offers(agent: Agent, site: Path, home: Path) -> None:
+    """An option that only this build has is taken; one that it does not have is refused, by its name."""
+    server = program(
+        home, "own-server", "echo '--model FNAME  m'; echo '--port PORT  p'; echo '-nf, --new-flag N  new'\n"
+    )
+    (site / "llamaagent.yaml").write_text(f"profiles: profiles/\nbinary: {server}\n")
+
+    agent("new", "own", "-m", "m.gguf", "--", "-nf", "5", cwd=site)
+    assert (site / "profiles" / "own.yaml").read_text().endswith("args:\n  new-flag: 5\n")
+    refused = agent("new", "other", "-m", "m.gguf", "--", "-c", "5", cwd=site, code=65)
+    assert f"{server} has no such option" in refused.stderr
+
+
+def test_what_follows_an_unknown_option_is_not_repeated(agent: Agent, site: Path) -> None:
+    result = agent("new", "q", "-m", "m.gguf", "--", "--api-kei", "canary", cwd=site, code=65)
+
+    assert "did you mean 'api-key'?" in result.stderr
+    assert "canary" not in result.stderr

@@ -155,6 +155,7 @@ def test_secrets_become_the_servers_variables(tmp_path: pathlib.Path) -> None:
         [("api-key", SecretRef("file", path)), ("hf-token", SecretRef("file", path))], {}, {}
     )
     assert by_file == (("LLAMA_ARG_API_KEY_FILE", path), ("HF_TOKEN", CANARY))
+    assert secret_environment([("MY_TOKEN", SecretRef("env", "K"))], {"K": "a"}, {}) == (("MY_TOKEN", "a"),)
     with pytest.raises(ConfigError, match=r"secrets\.ssl-key cannot be passed"):
         secret_environment([("ssl-key", SecretRef("env", "K"))], {"K": CANARY}, {})
 

@@ -108,7 +108,7 @@ def _launched_by_us(pid: int, host: HostPaths) -> bool:
 
 
 def _running(pid: int, words: list[str], catalogue: Catalogue, host: HostPaths) -> Running:
-    from llamaagent.cli.serverline import read_server_line, without_secrets
+    from llamaagent.config.serverline import read_server_line, without_secrets
 
     user = _user(pid, host)
     try:

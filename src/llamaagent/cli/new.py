@@ -6,16 +6,18 @@ import os
 import re
 
 from llamaagent.base.errors import BadInputError, CannotCreateError, ConfigError, UsageError
+from llamaagent.cli.offering import offered_here
 from llamaagent.cli.output import say
 from llamaagent.cli.profiletext import profile_text
-from llamaagent.cli.serverline import ServerLine, model_path, read_server_line
 from llamaagent.cli.site import asking, load
 from llamaagent.config.schema import NAME_PATTERN
+from llamaagent.config.serverline import ServerLine, model_path, read_server_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.config.catalogue import Catalogue
 
 
 def run(values: Values) -> int:
@@ -23,18 +25,18 @@ def run(values: Values) -> int:
     name = values.text("name") or ""
     if not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"{name!r} is no profile name: small letters, digits, '.', '_' and '-'")
-    line = _line(values, name)
-    text = profile_text(line, name=name, state=values.text("state"))
     opened = load(values, need_settings=not values.flag("print"))
+    line = _line(values, name, offered_here(opened))
+    text = profile_text(line, name=name, state=values.text("state"))
     _check(values, opened, name, text)
     for note in line.notes:
         say(note)
     if values.flag("print"):
         print(text, end="")
         return 0
-    target = os.path.join(_folder(opened), f"{name}.yaml")
-    _refuse_known(opened, name, target)
-    write_new(target, _named_schema(opened, target) + text)
+    target = os.path.join(profile_folder(opened), f"{name}.yaml")
+    refuse_known(opened, name, target)
+    write_new(target, named_schema(opened, target) + text)
     print(target)
     if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
         say(f"the model {line.model[1]} is not there yet")
@@ -43,9 +45,9 @@ def run(values: Values) -> int:
     return 0
 
 
-def _line(values: Values, name: str) -> ServerLine:
+def _line(values: Values, name: str, catalogue: Catalogue) -> ServerLine:
     """The command line as a profile. Raises BadInputError with every fault."""
-    line = read_server_line(values.many("server_options"), name)
+    line = read_server_line(values.many("server_options"), name, catalogue)
     given = values.text("model")
     if given is not None:
         if line.model is not None:
@@ -90,7 +92,7 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
         say(fault.message)
 
 
-def _folder(opened: Opened) -> str:
+def profile_folder(opened: Opened) -> str:
     """The first folder of profiles, made when it is missing."""
     for path in opened.site.settings.profiles:
         if os.path.isfile(path) or path.endswith((".yaml", ".yml")):
@@ -103,7 +105,7 @@ def _folder(opened: Opened) -> str:
     raise ConfigError("`profiles:` of the settings names no folder to write into")
 
 
-def _named_schema(opened: Opened, target: str) -> str:
+def named_schema(opened: Opened, target: str) -> str:
     """The line that names the schema which `init` wrote beside the settings; nothing when it wrote none."""
     from llamaagent.cli.schemafiles import modeline
 
@@ -111,7 +113,8 @@ def _named_schema(opened: Opened, target: str) -> str:
     return "" if file is None else modeline("profile", os.path.dirname(target), os.path.dirname(file))
 
 
-def _refuse_known(opened: Opened, name: str, target: str) -> None:
+def refuse_known(opened: Opened, name: str, target: str) -> None:
+    """Raise CannotCreateError when the file is there or another file declares the name."""
     if os.path.lexists(target):
         raise CannotCreateError(f"{target} is already there", hint=f"llamaagent show {name}")
     for profile in opened.site.profiles:

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from llamaagent.cli.serverline import ServerLine
+    from llamaagent.config.serverline import ServerLine
 
 # Starts so and consists of these: no YAML reads it as anything but text.
 _LONGEST_KEY = 1000  # YAML wants a longer one to be announced by a question mark

@@ -109,6 +109,9 @@ def _profile(keys: Mapping[str, Spec]) -> Schema:
         "restart": _choice(PROFILE["restart"].keys["policy"]),
     }
     properties = schema["properties"]
+    if "extends" in properties:
+        file = {"type": ["string", "null"], "minLength": 1}  # a path, so no number as other texts may be
+        properties["extends"] = one_of(file, {"type": "array", "items": file})
     long = properties["model"]
     long["maxProperties"] = 1
     long["description"] = f"where the model comes from: one of {', '.join(MODEL_KEYS)}"
@@ -258,10 +261,6 @@ def _defaults(_spec: Spec) -> Schema:
     return _profile({key: spec for key, spec in PROFILE.items() if key not in {"name", "extends"}})
 
 
-def _args(_spec: Spec) -> Schema:
-    return {"$ref": refers("args"), "description": "llama-server's own options"}
-
-
 _window = _pattern(
     rf"^\s*(?:{_DAYS}(?:,{_DAYS})*\s+)?{_CLOCK}\s*-\s*{_CLOCK}\s*$",
     "like 'Mon-Fri 08:00-18:00' or '22:00-06:00'",
@@ -294,7 +293,7 @@ _MAKERS: dict[str, Callable[[Spec], Schema]] = {
     "command": _command,
     "unit": _pattern(r"^systemd:[A-Za-z0-9@._:\\-]+$", "systemd:UNIT, such as systemd:llama.service"),
     "give_up": _give_up,
-    "args": _args,
+    "args": lambda _spec: {"$ref": refers("args"), "description": "llama-server's own options"},
     "projects": _projects,
     "profile": _defaults,
 }

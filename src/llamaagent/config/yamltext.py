@@ -40,26 +40,34 @@ class Document(NamedTuple):
 def parse_documents(data: bytes, file: str, faults: Faults, layer: str = "file") -> list[Document]:
     """All documents of a file that hold anything; what is wrong goes to `faults`."""
     start = Mark(file, 1, 1, layer)
-    if len(data) > MAX_BYTES:
-        faults.add(start, f"the file is larger than {MAX_BYTES // 1_000_000} MB")
-        return []
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        faults.add(Mark(file, line, 1, layer), "the file is not UTF-8 text")
-        return []
-    bad = _CONTROL.search(text)
-    if bad:
-        line = text.count("\n", 0, bad.start()) + 1
-        column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
-        faults.add(Mark(file, line, column, layer), f"control character {bad.group()!r} in the file")
+    text = check_text(data, start, faults)
+    if text is None:
         return []
     parts = split_documents(text)
     if len(parts) > MAX_DOCUMENTS:
         faults.add(start, f"more than {MAX_DOCUMENTS} documents in one file")
         return []
     return [_parse(part, start._replace(line=line), begin, faults) for begin, line, part in parts]
+
+
+def check_text(data: bytes, start: Mark, faults: Faults) -> str | None:
+    """The text of a file without its byte order mark; None when it is too large, not UTF-8, or holds controls."""
+    if len(data) > MAX_BYTES:
+        faults.add(start, f"the file is larger than {MAX_BYTES // 1_000_000} MB")
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        faults.add(start._replace(line=line), "the file is not UTF-8 text")
+        return None
+    bad = _CONTROL.search(text)
+    if bad:
+        line = text.count("\n", 0, bad.start()) + 1
+        column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
+        faults.add(start._replace(line=line, column=column), f"control character {bad.group()!r} in the file")
+        return None
+    return text
 
 
 def split_documents(text: str) -> list[tuple[int, int, str]]:
@@ -94,20 +102,21 @@ def _first_content(begin: int, lines: list[str]) -> int:
 def _parse(text: str, start: Mark, begin: int, faults: Faults) -> Document:
     found = Faults()
     try:
-        node = _Builder(start, begin, found).build(text)
+        node = Builder(start, begin, found).build(text)
     except yaml.MarkedYAMLError as error:
         node = None
-        found.add(*_syntax_fault(error, text, start, begin))
+        found.add(*syntax_fault(error, text, start, begin))
     except yaml.YAMLError as error:
         node = None
         found.add(start, f"not valid YAML: {error}")
-    except _StopError:
+    except StopReadingError:
         node = None
     faults.extend(found)
     return Document(node, start.line, text)
 
 
-def _syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Mark, begin: int) -> tuple[Mark, str]:
+def syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Mark, begin: int) -> tuple[Mark, str]:
+    """The place and the sentence for what is no YAML."""
     where = error.problem_mark or error.context_mark
     if where is None:
         return start, f"not valid YAML: {error.problem}"
@@ -120,7 +129,7 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Mark, begin: in
     return mark, f"not valid YAML: {error.problem}{context}"
 
 
-class _StopError(Exception):
+class StopReadingError(Exception):
     """The rest of the document cannot be read in any useful way; the fault is noted."""
 
 
@@ -131,7 +140,7 @@ class _Open(NamedTuple):
     keys: list[tuple[str, Mark] | None] | None  # the key that waits for its value, at most one
 
 
-class _Builder:
+class Builder:
     """Makes one tree from one document's events."""
 
     def __init__(self, start: Mark, begin: int, faults: Faults) -> None:
@@ -207,7 +216,7 @@ class _Builder:
 
     def _fail(self, mark: Mark, message: str) -> None:
         self.faults.add(mark, message)
-        raise _StopError
+        raise StopReadingError
 
 
 def _short_tag(tag: str) -> str:

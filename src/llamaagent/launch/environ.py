@@ -107,17 +107,17 @@ def host_timezone(root: str = "") -> str | None:
 def secret_environment(
     secrets: Iterable[tuple[str, SecretRef]], environ: Mapping[str, str], env_file: Mapping[str, str]
 ) -> tuple[tuple[str, str], ...]:
-    """Turn a profile's secrets into the variables that llama-server reads.
+    """Turn a profile's secrets into variables: those that llama-server reads, or the one that a secret is named after.
 
     A file is handed over by its path where the server has a variable for that (after a look that it can be
     read). Raises ConfigError naming option and reference, never the value.
     """
     made: list[tuple[str, str]] = []
     for option, ref in secrets:
-        if option not in SECRET_VARIABLES:
+        if option not in SECRET_VARIABLES and not option.isidentifier():
             known = ", ".join(sorted(SECRET_VARIABLES))
             raise ConfigError(f"secrets.{option} cannot be passed to llama-server", hint=f"known are {known}")
-        variable, file_variable = SECRET_VARIABLES[option]
+        variable, file_variable = SECRET_VARIABLES.get(option, (option, None))
         value = resolve_secret(ref, environ, env_file)
         if ref.kind == "file" and file_variable:
             made.append((file_variable, ref.value))

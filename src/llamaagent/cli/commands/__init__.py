@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from llamaagent.cli.commands.quick import PS, RUN
-from llamaagent.cli.commands.words import DAILY, DATA, MACHINE
+from llamaagent.cli.commands.words import DAILY, DATA, MACHINE, NEIGHBOURS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     SPECS: tuple[Spec, ...]
 
-GROUPS = (DAILY, MACHINE, DATA)
+GROUPS = (DAILY, MACHINE, DATA, NEIGHBOURS)
 QUICK = {spec.name: spec for spec in (RUN, PS)}
 
 
@@ -25,6 +25,7 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     from llamaagent.cli.commands.daily import LOOK
     from llamaagent.cli.commands.data import DATA_COMMANDS
     from llamaagent.cli.commands.files import FILES
+    from llamaagent.cli.commands.neighbours import NEIGHBOUR_COMMANDS
     from llamaagent.cli.commands.steer import STEER
 
-    return (*LOOK, *STEER, *FILES, *DATA_COMMANDS)
+    return (*LOOK, *STEER, *FILES, *DATA_COMMANDS, *NEIGHBOUR_COMMANDS)

@@ -7,6 +7,7 @@ from llamaagent.cli.spec import Arg, Opt
 DAILY = "Every day"
 MACHINE = "Machines and requests"
 DATA = "Reports and data"
+NEIGHBOURS = "Neighbours"
 
 NAMES = Arg("name", "Profiles; * and ? match.", many=True)
 ALL = Opt("all", ("--all",), "Every declared profile.")

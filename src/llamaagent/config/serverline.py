@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MODEL_KEYS = {"model": "path", "model-url": "url", "hf-repo": "hf", "docker-repo": "docker"}
 HIDDEN = "***"
 _SECRETS = ("api-key", "hf-token")
+REFERENCE = re.compile(r"\$(?:\{(?:env\.)?)?([A-Za-z_][A-Za-z0-9_]*)\}?")  # $NAME, ${NAME}, ${env.NAME}
 
 
 class ServerLine(NamedTuple):
@@ -62,11 +63,12 @@ def read_words(words: Sequence[str], catalogue: Catalogue) -> tuple[list[Word], 
             hit = catalogue.find(spelling)
             rest[:0] = [value] if hit is not None and hit[0].value != "none" else []
         if hit is None:
-            faults.append(
-                unknown_option(spelling, catalogue)
-                if spelling.startswith("-")
-                else f"{spelling!r} is no option"
-            )
+            if not spelling.startswith("-"):
+                faults.append(f"{spelling!r} is no option")
+                continue
+            faults.append(unknown_option(spelling, catalogue))
+            if rest and not rest[0].startswith("-"):
+                del rest[0]  # its value, which may be one not to be shown
             continue
         option, negated = hit
         count = 0 if option.value == "none" or negated else option.values
@@ -78,8 +80,13 @@ def read_words(words: Sequence[str], catalogue: Catalogue) -> tuple[list[Word], 
     return found, faults
 
 
-def read_server_line(words: Sequence[str], name: str, catalogue: Catalogue | None = None) -> ServerLine:
-    """Read llama-server's options (without the program). name: of the profile, for the names of secrets."""
+def read_server_line(
+    words: Sequence[str], name: str, catalogue: Catalogue | None = None, folder: str = ""
+) -> ServerLine:
+    """Read llama-server's options (without the program).
+
+    name: of the profile, for the names of secrets. folder: where relative paths begin, default the working one.
+    """
     catalogue = catalogue or load_catalogue()
     found, faults = read_words(words, catalogue)
     raw: dict[str, object] = {}
@@ -94,11 +101,11 @@ def read_server_line(words: Sequence[str], name: str, catalogue: Catalogue | Non
             )
         else:
             _add(raw, word)
-    canonical = canonical_args(raw, catalogue, resolve=_resolve)
+    canonical = canonical_args(raw, catalogue, resolve=lambda _option, path: _absolute(path, folder))
     faults += [fault.message for fault in canonical.faults if fault.severity == "error"]
     notes += [fault.message for fault in canonical.faults if fault.severity != "error"]
-    secrets = _secrets(owned, name, notes)
-    model = _model(owned, faults)
+    secrets = _secrets(owned, name, notes, folder)
+    model = _model(owned, faults, folder)
     port = _port(owned.get("port"), faults)
     notes += [
         f"--{key} was left out: {OWNED[key].removeprefix('leave it out, ')}"
@@ -109,7 +116,7 @@ def read_server_line(words: Sequence[str], name: str, catalogue: Catalogue | Non
 
 
 def _below(text: str) -> bool:
-    return text.lstrip("-").isdigit() and int(text) < LEAST_VERBOSITY
+    return re.fullmatch("-?[0-9]{1,9}", text) is not None and int(text) < LEAST_VERBOSITY
 
 
 def _add(raw: dict[str, object], word: Word) -> None:
@@ -126,46 +133,49 @@ def _add(raw: dict[str, object], word: Word) -> None:
     raw[name] = value
 
 
-def _resolve(_option: str, path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+def _absolute(path: str, folder: str) -> str:
+    if path.startswith("$"):  # begins with a variable that nobody expanded
+        return path
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
-def _model(owned: dict[str, str], faults: list[str]) -> tuple[str, str] | None:
+def _model(owned: dict[str, str], faults: list[str], folder: str) -> tuple[str, str] | None:
     given = [key for key in MODEL_KEYS if owned.get(key)]
     if len(given) > 1:
         faults.append(f"--{given[0]} and --{given[1]} are two models")
     if not given:
         return None
     value = owned[given[0]]
-    return MODEL_KEYS[given[0]], model_path(value) if given[0] == "model" else value
+    return MODEL_KEYS[given[0]], model_path(value, folder) if given[0] == "model" else value
 
 
-def model_path(text: str) -> str:
+def model_path(text: str, folder: str = "") -> str:
     """A model's file, absolute when it is there; else as written, for the settings' models.directories."""
-    path = os.path.expanduser(text)
-    return os.path.abspath(path) if os.path.exists(path) or text.startswith((".", "~")) else text
+    path = _absolute(text, folder)
+    return path if os.path.exists(path) or text.startswith((".", "~")) else text
 
 
 def _port(text: str | None, faults: list[str]) -> int | None:
     if text is None:
         return None
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 0 < int(text) < 65536:
         faults.append(f"--port {text} is no port")
         return None
     return int(text)
 
 
-def _secrets(owned: dict[str, str], name: str, notes: list[str]) -> dict[str, tuple[str, str]]:
+def _secrets(owned: dict[str, str], name: str, notes: list[str], folder: str) -> dict[str, tuple[str, str]]:
     made: dict[str, tuple[str, str]] = {}
     for option in _SECRETS:
         if owned.get(option):
-            variable = secret_variable(name, option)
+            reference = REFERENCE.fullmatch(owned[option])
+            variable = reference[1] if reference else secret_variable(name, option)
             made[option] = ("env", variable)
             notes.append(
                 f"--{option}: its value was not written; put {variable}=... into the settings' env_file"
             )
     if owned.get("api-key-file"):
-        made["api-key"] = ("file", os.path.abspath(os.path.expanduser(owned["api-key-file"])))
+        made["api-key"] = ("file", _absolute(owned["api-key-file"], folder))
     return made
 
 
