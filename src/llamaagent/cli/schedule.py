@@ -10,6 +10,9 @@ import os
 import shlex
 import sys
 
+from llamaagent.neighbours.cron_out import escaped
+from llamaagent.neighbours.systemd_out import systemd_word
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +60,7 @@ def environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 def block(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]]) -> str:
     """The lines between the marks, marks included; a pass a minute, as often as cron can."""
     set_first = [f"{name}={shlex.quote(value)}" for name, value in variables]
-    command = " ".join([*set_first, shlex.join(words)]).replace("%", "\\%")
+    command = escaped(" ".join([*set_first, shlex.join(words)]))
     return f"# BEGIN llamaagent {site}\n* * * * * {command}\n# END llamaagent {site}\n"
 
 
@@ -99,9 +102,9 @@ def unit(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]], 
         "",
         "[Service]",
         "Type=simple",
-        f"ExecStart={' '.join(_quoted(word) for word in words)}",
+        f"ExecStart={' '.join(systemd_word(word) for word in words)}",
         "ExecReload=/bin/kill -HUP $MAINPID",
-        *(f"Environment={_quoted(f'{name}={value}', dollar=False)}" for name, value in variables),
+        *(f"Environment={systemd_word(f'{name}={value}', dollar=False)}" for name, value in variables),
         "# The servers belong to this unit's control group. Only the agent is to end with it: they go on,",
         "# and the next agent adopts them. Nor is one server that runs out of memory a reason to end all.",
         "KillMode=process",
@@ -116,11 +119,3 @@ def unit(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]], 
         f"WantedBy={'default.target' if user else 'multi-user.target'}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(word: str, *, dollar: bool = True) -> str:
-    """A word for ExecStart or Environment (where `$` means itself)."""
-    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    text = text.replace("$", "$$") if dollar else text
-    plain = text and all(c.isalnum() or c in "/._-=:,+@%$" for c in text)
-    return text if plain else f'"{text}"'
