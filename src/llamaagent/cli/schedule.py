@@ -7,10 +7,9 @@ alone, which expands `%` and `$`. Sources: crontab(5), systemd.service(5), syste
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 
-from llamaagent.neighbours.cron_out import escaped
+from llamaagent.neighbours.cron_out import cron_word
 from llamaagent.neighbours.systemd_out import systemd_word
 
 TYPE_CHECKING = False
@@ -59,8 +58,8 @@ def environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def block(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]]) -> str:
     """The lines between the marks, marks included; a pass a minute, as often as cron can."""
-    set_first = [f"{name}={shlex.quote(value)}" for name, value in variables]
-    command = escaped(" ".join([*set_first, shlex.join(words)]))
+    set_first = [f"{name}={cron_word(value)}" for name, value in variables]
+    command = " ".join([*set_first, *(cron_word(word) for word in words)])
     return f"# BEGIN llamaagent {site}\n* * * * * {command}\n# END llamaagent {site}\n"
 
 

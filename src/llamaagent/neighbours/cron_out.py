@@ -31,7 +31,7 @@ def cron_lines(servers: Sequence[Server]) -> tuple[list[str], list[Left]]:
     kept, left = supported(servers, {"process"})
     lines: list[str] = []
     for server in kept:
-        line = f"@reboot {escaped(_command(server))}"
+        line = f"@reboot {_command(server)}"
         if "\n" in line or "\r" in line:
             left.append(Left(server.name, "args", f"a line cannot hold a line end: {_SCRIPT}"))
         elif len(line.encode()) > LONGEST:
@@ -45,14 +45,24 @@ def cron_lines(servers: Sequence[Server]) -> tuple[list[str], list[Left]]:
     return lines, left
 
 
-def escaped(command: str) -> str:
-    """A shell command as cron wants it."""
-    return command.replace("%", "\\%")
+def cron_word(word: str) -> str:
+    r"""A word of a shell command as every cron hands it on.
+
+    Some crons take the backslash before a percent sign away and some do not, so it stands outside of quotes, where
+    the shell does it; and some make one of two backslashes, so no two of them stand side by side.
+
+    >>> cron_word("50% a"), cron_word("a b"), cron_word("50%")
+    ("'50'\\%' a'", "'a b'", '50\\%')
+    """
+    quoted = shlex.quote(word)
+    if not quoted.startswith("'"):
+        return quoted.replace("%", "\\%")
+    return quoted.replace("\\", "\\''").replace("%", "'\\%'")
 
 
 def _command(server: Server) -> str:
     """What the shell of cron runs; the output goes to the system's log, or cron would keep it until the end."""
-    assigned = [f"{name}={shlex.quote(value)}" for name, value in plain_environment(server)]
-    place = shlex.quote(working_directory(server))
-    words = shlex.join(starter(server))
+    assigned = [f"{name}={cron_word(value)}" for name, value in plain_environment(server)]
+    place = cron_word(working_directory(server))
+    words = " ".join(cron_word(word) for word in starter(server))
     return f"cd {place} && {' '.join([*assigned, words])} 2>&1 | logger -t llama-server-{server.name}"
