@@ -62,6 +62,7 @@ state: stopped
 priority: 3
 evict: {{pinned: true}}
 model: /m/f.gguf
+listen: 8105
 secrets: {{api-key: {{file: "/run/a key"}}, hf-token: {{file: {text(str(home / "hf token"))}}}}}
 health: {{path: /v1/health, start_timeout: 10m}}
 stop: {{grace: 20s, drain: 1m}}

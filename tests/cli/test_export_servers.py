@@ -154,7 +154,7 @@ def test_the_real_router_reads_the_presets(
     in_a_profile(
         site,
         f"name: one\nmodel: {tiny_model}\nargs: {{c: 256, alias: 'first,1st', warmup: false, jinja: true,"
-        "flash-attn: auto, temp: 0.5, samplers: [top_k], cache-prompt: false, override-kv: ['a.b=int:1', 'a.c=int:2']}\n"
+        "temp: 0.5, samplers: [top_k], cache-prompt: false, override-kv: ['a.b=int:1', 'a.c=int:2']}\n"
         f"---\nname: two\nstate: stopped\nmodel: {tiny_model}\n",
     )
     file = site / "models.ini"
