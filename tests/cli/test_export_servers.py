@@ -11,8 +11,22 @@ import yaml
 from export_site import EVIL, LINES, PLACE, evil_site, launch_words, no_secret
 from scratch_home import Agent
 
+from llamaagent.config.args import OWNED
+from llamaagent.config.catalogue import load_catalogue
 from neighbours.export_readers import compose_value, preset_sections, swap_text, swap_words
 
+NOT_FOR_MODELS = {
+    *OWNED,
+    *(
+        "models-dir",
+        "models-preset",
+        "models-max",
+        "models-autoload",
+        "api-prefix",
+        "ssl-cert-file",
+        "ssl-key-file",
+    ),
+}
 IMAGES = "ghcr.io/ggml-org/llama.cpp"
 
 
@@ -166,6 +180,27 @@ def test_the_real_router_reads_the_presets(
     assert asked[asked.index("--ctx-size") + 1] == "256"
     assert "--no-warmup" in asked
     assert "--metrics" in asked
+
+
+@pytest.mark.binary
+def test_the_real_router_knows_every_option_by_the_name_that_is_written(
+    agent: Agent, site: Path, llama_server_binary: str, free_port: int
+) -> None:
+    """All options of the catalogue that a profile may have, in one section."""
+    values = {"none": True, "int": 1, "float": 0.5, "number": 1}
+    args: dict[str, object] = {}
+    for name, option in load_catalogue().options.items():
+        if not (option.gone or option.exits or option.preset or option.values > 1 or name in NOT_FOR_MODELS):
+            args[name] = values.get(option.value, option.choices[0] if option.choices else "x")
+    args |= {"verbosity": 3, "logit-bias": "1+1", "sleep-idle-seconds": 5}
+    in_a_profile(site, f"name: a\nmodel: /a.gguf\nallow_dangerous: true\nargs: {json.dumps(args)}\n")
+    file = site / "models.ini"
+    _, left = exported(agent, site, "presets", "-o", str(file))
+
+    assert keys(left) == {"a: runtime.binary"}
+    asked = router_models(llama_server_binary, file, free_port)["a"]["status"]["args"]  # type: ignore[index]
+    assert len(args) > 150
+    assert [name for name in args if not {*load_catalogue().options[name].names} & {*asked}] == []
 
 
 def router_models(binary: str, file: Path, port: int) -> dict[str, dict[str, object]]:

@@ -163,6 +163,24 @@ def test_a_unit_keeps_how_to_restart_and_where_the_keys_are(agent: Agent, evil: 
     assert unit_values(made["llama-server-evil.service"])["EnvironmentFile"] == [f"{evil}/50%%.env"]
 
 
+def test_units_are_written_all_or_none(agent: Agent, site: Path, home: Path) -> None:
+    """A disk that is full at the second of two leaves none; one that is there keeps all from being written."""
+    for name, size in (("a", 10), ("b", 900_000)):
+        (site / "profiles" / f"{name}.yaml").write_text(f"model: /m.gguf\nargs: {{grammar: {'x' * size}}}\n")
+    folder = home / "units"
+    words = ("export", "systemd", "--servers", "-o", folder, "a", "b")
+    small = ["prlimit", "--fsize=800000"]
+
+    full = agent(*words, cwd=site, code=73, before=small)
+    assert "cannot write" in full.stderr
+    assert full.stdout == ""
+    assert list(folder.iterdir()) == []
+
+    (folder / "llama-server-b.service").write_text("mine")
+    agent(*words, cwd=site, code=73)
+    assert [file.name for file in folder.iterdir()] == ["llama-server-b.service"]
+
+
 @pytest.mark.parametrize("who", ["--servers", "--agent"])
 def test_systemd_finds_nothing_wrong_with_a_unit(agent: Agent, evil: Path, who: str) -> None:
     """Where systemd is; the tests above read the same units by its rules."""

@@ -93,6 +93,13 @@ def deliver_all(values: Values, files: Mapping[str, str]) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise CannotCreateError(f"cannot make folder {folder}: {error.strerror}") from error
-    for target, text in targets.items():
-        write_new(os.path.abspath(target), text)
-        print(target)
+    written: list[str] = []
+    try:
+        for target, text in targets.items():
+            write_new(os.path.abspath(target), text)
+            written.append(target)
+    except CannotCreateError:
+        for target in written:
+            os.unlink(target)
+        raise
+    print("\n".join(written))

@@ -215,8 +215,7 @@ def _healthcheck(server: Server, container: dict[str, Any]) -> dict[str, Any]:
     if health.probe == "none":
         return {"disable": True}
     port = server.port if container.get("network") == "host" else server.profile.runtime.port or INSIDE
-    prefix = server.profile.arg("api-prefix")
-    url = f"{server.scheme}://127.0.0.1:{port}{prefix if isinstance(prefix, str) else ''}{health.path}"
+    url = f"{server.scheme}://127.0.0.1:{port}{server.prefix}{health.path}"
     test = ["CMD", "curl", "-fsS", *(["-k"] if server.scheme == "https" else []), "-o", "/dev/null", url]
     if health.probe == "command" and health.command:
         test = ["CMD-SHELL", health.command]

@@ -82,9 +82,10 @@ def _model(server: Server, taken: set[str]) -> tuple[dict[str, Any], list[Left]]
     made |= {
         key: value for key, value in (("env", env), ("aliases", aliases), ("metadata", metadata)) if value
     }
-    if "${" in made["checkEndpoint"]:
-        left.append(Left(server.name, "health.path", "llama-swap would replace ${…} in it"))
-        del made["checkEndpoint"]
+    for key, said in (("checkEndpoint", "health.path"), ("proxy", "args.api-prefix")):
+        if "${" in made[key].replace("${PORT}", "", 1 if key == "proxy" and not fixed else 0):
+            left.append(Left(server.name, said, "llama-swap would replace ${…} in it"))
+            del made[key]
     carried = [*_CARRIED, *(["resources.gpus"] if cards_said(profile) else []), "secrets"]
     if profile.health.probe in {"none", "health", "http"}:
         carried.append("health.probe")
@@ -107,8 +108,7 @@ def _grouped(server: Server, words: tuple[str, ...]) -> list[list[str]]:
 def _proxy(server: Server, port: str) -> str:
     host = server.profile.listen.host
     host = _ANY_HOST.get(host, f"[{host}]" if ":" in host else host)
-    prefix = server.profile.arg("api-prefix")
-    return f"{server.scheme}://{host}:{port}{prefix if isinstance(prefix, str) else ''}"
+    return f"{server.scheme}://{host}:{port}{server.prefix}"
 
 
 def _environment(server: Server, left: list[Left]) -> list[str]:

@@ -55,6 +55,12 @@ class Server(NamedTuple):
         """How it is asked."""
         return "https" if self.profile.arg("ssl-cert-file") is not None else "http"
 
+    @property
+    def prefix(self) -> str:
+        """What stands before every path that it answers, empty or with a slash in front."""
+        prefix = self.profile.arg("api-prefix")
+        return prefix if isinstance(prefix, str) else ""
+
 
 class Left(NamedTuple):
     """Something that was not carried over."""
