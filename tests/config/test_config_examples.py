@@ -9,7 +9,16 @@ from llamaagent.config.load import load_site
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "configs"
 NAMES = {
+    "embeddings": ["embed", "rerank"],
+    "laptop": ["assistant"],
+    "lora": ["support", "support-fixed"],
     "minimal": ["qwen3-8b"],
+    "multimodal": ["vision"],
+    "nightly": ["day", "night"],
+    "one-card": ["chat", "code"],
+    "router": ["folder", "presets"],
+    "speculative": ["with-draft", "with-ngrams"],
+    "two-cards": ["large"],
     "two-models": ["chat", "night-batch"],
     "team": ["coder", "embed"],
     "containers": ["old-server", "vision"],

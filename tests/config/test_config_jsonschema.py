@@ -33,6 +33,7 @@ SCHEMAS = {kind: schema_of(kind, CATALOGUE) for kind in ("profile", "settings")}
 VALIDATORS = {kind: Draft202012Validator(schema) for kind, schema in SCHEMAS.items()}
 
 BEYOND = {  # what the loader refuses and no schema can know, see docs/schema.md
+    "args: {models-max: 2}",  # a model may be inherited
     "model: m\nschedule: {timezone: UTC}",  # what is missing may be inherited
     "model: m\nschedule: {timezone: Europe/Berln, windows: '8:00-9:00'}",
     "model: m\nhealth: {probe: command}",

@@ -86,6 +86,10 @@ MISTAKES = [
         "1:1: error: 'model' is missing: write model: FILE.gguf, or model: {hf: USER/REPO:QUANT}",
     ),
     (
+        "args: {models-max: 2}",
+        "1:1: error: 'model' is missing: write model: FILE.gguf, or model: {hf: USER/REPO:QUANT}",
+    ),
+    (
         "model: {hf: a, url: b}",
         "1:8: error: 'model' must have one of path, url, hf, docker, not url and hf",
     ),

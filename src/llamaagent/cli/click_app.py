@@ -159,6 +159,7 @@ GROUP_HELP = {
     "models": "Model files on this machine.",
     "db": "Care of the database.",
     "profiles": "The configuration last applied, as the database has it.",
+    "export": "The profiles for other tools.",
     "install": "Let cron or systemd run the agent.",
 }
 

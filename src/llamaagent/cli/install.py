@@ -35,7 +35,7 @@ _NO_CRONTAB = ("no crontab", "no such file")  # cron's own words, and busybox's,
 
 def cron(values: Values) -> int:
     """One marked block in the caller's crontab; nothing else in it is touched."""
-    opened = _opened(values)
+    opened = agent_site(values)
     words = agent_words(values, opened.site_path)
     text = block(opened.site_path, [*words, "run", "--once"], environment(os.environ))
     if values.flag("print"):
@@ -55,7 +55,7 @@ def cron(values: Values) -> int:
     if text not in read_crontab():
         raise ServiceUnavailableError("crontab took the text and gives back another", hint="crontab -l")
     say("installed: the first pass comes with the next minute")
-    _warn_about_secrets(opened, "cron")
+    warn_about_secrets(opened, "cron")
     return 0
 
 
@@ -71,7 +71,8 @@ def _remove_block(values: Values, rest: str, old: str) -> int:
     return 0
 
 
-def _opened(values: Values) -> Opened:
+def agent_site(values: Values) -> Opened:
+    """The site that an agent is to run for. Raises ConfigError when none can be named in a line of text."""
     opened = load(values)
     if opened.site.settings.file is None:
         raise ConfigError("cron and systemd need a settings file", hint="llamaagent init")
@@ -123,7 +124,7 @@ def _agreed(values: Values, question: str) -> bool:
     return False
 
 
-def _warn_about_secrets(opened: Opened, who: str) -> None:
+def warn_about_secrets(opened: Opened, who: str) -> None:
     """A variable of this shell is not one of cron's."""
     names = {ref.value for profile in opened.site.profiles for _, ref in profile.secrets if ref.kind == "env"}
     file = opened.site.settings.env_file
@@ -139,7 +140,7 @@ def _warn_about_secrets(opened: Opened, who: str) -> None:
 
 def systemd(values: Values) -> int:
     """A unit that runs the loop; written by rename, never over a unit of somebody else."""
-    opened = _opened(values)
+    opened = agent_site(values)
     user = values.flag("user") or os.geteuid() != 0
     path = unit_path(user)
     words = [*agent_words(values, opened.site_path), "run"]
@@ -159,7 +160,7 @@ def systemd(values: Values) -> int:
     _write_unit(path, text)
     _reload(user=user)
     _say_next(user=user, changed=before is not None)
-    _warn_about_secrets(opened, "systemd")
+    warn_about_secrets(opened, "systemd")
     return 0
 
 

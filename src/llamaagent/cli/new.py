@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 
 from llamaagent.base.errors import BadInputError, CannotCreateError, ConfigError, UsageError
 from llamaagent.cli.offering import offered_here
@@ -131,14 +132,15 @@ def write_new(target: str, text: str) -> None:
     """Put the file there whole or not at all, never over another one."""
     part = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.getpid()}.part"
     try:
-        with open(part, "x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            with open(part, "x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             os.link(part, target)
         finally:
-            os.unlink(part)
+            with suppress(FileNotFoundError):
+                os.unlink(part)
     except FileExistsError as error:
         raise CannotCreateError(f"{target} is already there") from error
     except OSError as error:

@@ -7,8 +7,10 @@ alone, which expands `%` and `$`. Sources: crontab(5), systemd.service(5), syste
 from __future__ import annotations
 
 import os
-import shlex
 import sys
+
+from llamaagent.neighbours.cron_out import cron_word
+from llamaagent.neighbours.systemd_out import systemd_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +58,8 @@ def environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def block(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]]) -> str:
     """The lines between the marks, marks included; a pass a minute, as often as cron can."""
-    set_first = [f"{name}={shlex.quote(value)}" for name, value in variables]
-    command = " ".join([*set_first, shlex.join(words)]).replace("%", "\\%")
+    set_first = [f"{name}={cron_word(value)}" for name, value in variables]
+    command = " ".join([*set_first, *(cron_word(word) for word in words)])
     return f"# BEGIN llamaagent {site}\n* * * * * {command}\n# END llamaagent {site}\n"
 
 
@@ -101,9 +103,9 @@ def unit(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]], 
         "# The agent says when it is ready and that it lives; one that hangs is ended and started again.",
         "Type=notify",
         "WatchdogSec=300",
-        f"ExecStart={' '.join(_quoted(word) for word in words)}",
+        f"ExecStart={' '.join(systemd_word(word) for word in words)}",
         "ExecReload=/bin/kill -HUP $MAINPID",
-        *(f"Environment={_quoted(f'{name}={value}', dollar=False)}" for name, value in variables),
+        *(f"Environment={systemd_word(f'{name}={value}', dollar=False)}" for name, value in variables),
         "# The servers belong to this unit's control group. Only the agent is to end with it: they go on,",
         "# and the next agent adopts them. Nor is one server that runs out of memory a reason to end all.",
         "KillMode=process",
@@ -118,11 +120,3 @@ def unit(site: str, words: Sequence[str], variables: Sequence[tuple[str, str]], 
         f"WantedBy={'default.target' if user else 'multi-user.target'}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(word: str, *, dollar: bool = True) -> str:
-    """A word for ExecStart or Environment (where `$` means itself)."""
-    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    text = text.replace("$", "$$") if dollar else text
-    plain = text and all(c.isalnum() or c in "/._-=:,+@%$" for c in text)
-    return text if plain else f'"{text}"'

@@ -95,13 +95,18 @@ def site_id(site_path: str) -> str:
 
 
 @contextmanager
-def database(opened: Opened, *, write: bool, create: bool = True) -> Iterator[Connection]:
-    """The site's database, open for the time of the block; what SQLite raises inside becomes one of our errors."""
+def database(
+    opened: Opened, *, write: bool, create: bool = True, shared: bool = True
+) -> Iterator[Connection]:
+    """The site's database, open for the time of the block; what SQLite raises inside becomes one of our errors.
+
+    shared: with the group that the settings name.
+    """
     from llamaagent.store.connect import open_database
     from llamaagent.store.errors import translate
 
-    group = opened.site.settings.access_read
-    db = open_database(opened.database, write=write, create=create, shared_group=group if write else None)
+    group = opened.site.settings.access_read if write and shared else None
+    db = open_database(opened.database, write=write, create=create, shared_group=group)
     try:
         with translate(opened.database):
             yield db
@@ -120,7 +125,7 @@ def reading(opened: Opened) -> Iterator[Connection]:
 
     with tempfile.TemporaryDirectory(prefix="llamaagent-") as folder:
         scratch = opened._replace(database=os.path.join(folder, "scratch.db"))
-        with database(scratch, write=True) as db:
+        with database(scratch, write=True, shared=False) as db:
             yield db
 
 

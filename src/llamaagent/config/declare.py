@@ -160,6 +160,11 @@ def _sleep(sparse: dict[str, Any], merged: Node, check: Checker) -> None:
         del sparse["args"]["sleep-idle-seconds"]
 
 
+def _is_router(sparse: dict[str, Any]) -> bool:
+    """Whether llama-server starts without a model and loads those of a folder or of a presets file on request."""
+    return not {"models-dir", "models-preset"}.isdisjoint(sparse.get("args", {}))
+
+
 def _cross_check(sparse: dict[str, Any], merged: Node, mark: Mark, check: Checker) -> None:
     """What no key can know by itself."""
     model, runtime = merged.get("model"), merged.get("runtime") or Node({}, merged.mark)
@@ -170,7 +175,11 @@ def _cross_check(sparse: dict[str, Any], merged: Node, mark: Mark, check: Checke
         check.say(
             mark_at(merged, mark, "model"), f"'model' must have one of {', '.join(MODEL_KEYS)}, not {both}"
         )
-    elif kind == "process" and (model is None or (model.value == {} and not sources)):
+    elif (
+        kind == "process"
+        and (model is None or (model.value == {} and not sources))
+        and not _is_router(sparse)
+    ):
         check.say(mark, "'model' is missing: write model: FILE.gguf, or model: {hf: USER/REPO:QUANT}")
     if kind == "container" and "image" not in runtime.map:
         check.say(runtime.mark, "'image' is missing: a container needs one")
