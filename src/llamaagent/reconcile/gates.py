@@ -13,6 +13,7 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.domain.admission import Card, Need, Placement, Refusal, place
 from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.ports import choose_port
+from llamaagent.domain.projection import Expected
 from llamaagent.launch.command import EMBEDDED, resolve_binary
 from llamaagent.launch.environ import read_env_file, secret_environment
 from llamaagent.launch.listeners import listener_pids, port_free
@@ -42,6 +43,7 @@ class Found(NamedTuple):
     model_size_bytes: int | None
     model_mtime_ns: int | None
     binary: str
+    expected: Expected | None  # GPU memory; None where there is no card
     placement: Placement
     secrets: tuple[tuple[str, str], ...]  # variables; resolved, so never stored
     port: int
@@ -52,11 +54,14 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, mtime = _model_file(profile)
+    binary = _binary(ctx, profile)
+    expected = _expected(ctx, profile, gpus, size)
     return Found(
         size,
         mtime,
-        _binary(ctx, profile),
-        _place(ctx, profile, gpus, size),
+        binary,
+        expected,
+        _place(ctx, profile, gpus, expected),
         _secrets(ctx, profile),
         _port(ctx, profile, tuple(rows)),
     )
@@ -68,7 +73,7 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, _ = _model_file(profile)
     _binary(ctx, profile)
-    placement = _place(ctx, profile, gpus, size, leaving=row.id)
+    placement = _place(ctx, profile, gpus, _expected(ctx, profile, gpus, size), leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
@@ -137,17 +142,41 @@ def _who_holds(port: int) -> str:
     return f"port {port} is held by pid {holders[0].pid} ({holders[0].command})"
 
 
+def _expected(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None) -> Expected | None:
+    """How much GPU memory it will take, asked only where there is some."""
+    if not gpus.cards or profile.resources.gpus == "none":
+        return None
+    from llamaagent.reconcile.projecting import expected
+
+    return expected(ctx, profile) or Expected(estimate_mib(size), "file_size_estimate")
+
+
 def _place(
-    ctx: Context, profile: Profile, gpus: GpuReading, size: int | None, *, leaving: int | None = None
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    expected: Expected | None,
+    *,
+    leaving: int | None = None,
 ) -> Placement:
     asked = profile.resources
     if gpus.error is not None and asked.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
-    need = Need(asked.gpus, asked.gpu_memory_mib or estimate_mib(size), asked.exclusive)
+    needed = asked.gpu_memory_mib or (expected.gpu_mib if expected is not None else 0)
+    need = Need(asked.gpus, needed, asked.exclusive)
     found = place(need, cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib)
+    figures = _figures(asked.gpu_memory_mib, expected)
     if isinstance(found, Refusal):
-        raise HeldError(found.reason, found.detail, (*found.arithmetic, *_holders(ctx, gpus)))
-    return found
+        raise HeldError(found.reason, found.detail, (*found.arithmetic, *figures, *_holders(ctx, gpus)))
+    return found._replace(arithmetic=(*found.arithmetic, *figures)) if found.uuids else found
+
+
+def _figures(declared_mib: int | None, expected: Expected | None) -> tuple[Arithmetic, ...]:
+    """Both figures under their own names, whichever of them counts."""
+    told = [] if declared_mib is None else [Arithmetic("declared_mib", declared_mib)]
+    if expected is not None:
+        told.append(Arithmetic(f"{expected.source}_mib", expected.gpu_mib))
+    return tuple(told)
 
 
 def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
@@ -167,7 +196,7 @@ def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
 
 
 def estimate_mib(size: int | None) -> int:
-    """Until a fit or a measurement says better: the file's size and a fifth for the context."""
+    """Where neither a fit nor the header says better: the file's size and a fifth for the context."""
     return 0 if size is None else int(size * 1.2 / 1048576) + 1
 
 
