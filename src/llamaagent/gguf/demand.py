@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from llamaagent.config.argv import ArgValue
 
 _AUTO_SLOTS = 4  # of a server that is not told
+_MOST_SLOTS = 256
+_LIMIT = (1 << 32) - 1  # its numbers have 32 bits
 ALL_LAYERS = 1 << 20
 # Options that say which other file is loaded beside the model, and what it is called in the arithmetic.
 FILES = {
@@ -50,7 +52,7 @@ def demand_of(args: Iterable[tuple[str, ArgValue]], *, on_gpu: bool) -> Demand:
     given = dict(args)
     slots = _whole(given.get("parallel"), -1)
     unified = slots < 1 or given.get("kv-unified") is True
-    slots = slots if slots > 0 else _AUTO_SLOTS
+    slots = min(slots, _MOST_SLOTS) if slots > 0 else _AUTO_SLOTS
     context: int | None = _whole(given.get("ctx-size"), 0)
     if not context or context < 0:
         per_slot = _whole(given.get("kv-unified-per-slot"), 0)
@@ -94,6 +96,6 @@ def _layers(given: dict[str, ArgValue], *, on_gpu: bool) -> int:
 
 def _whole(value: ArgValue | None, default: int) -> int:
     try:
-        return default if value is None else int(str(value))
+        return default if value is None else max(-1, min(int(str(value)), _LIMIT))
     except ValueError:
         return default

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, str | int | float | bool | Array]
 
 MOST_LAYERS = 1024  # llama.cpp knows 512
+_LIMIT = 1 << 32  # its numbers have 32 bits
 _RECURRENT = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 _CACHELESS = frozenset(
     {
@@ -121,7 +122,7 @@ class _Keys:
         found = self.raw(key)
         if isinstance(found, Array):
             found = found.largest
-        return found if isinstance(found, int) and 0 <= found < 1 << 40 else None
+        return found if isinstance(found, int) and 0 <= found < _LIMIT else None
 
     def each(self, key: str, count: int) -> tuple[int, ...]:
         """A number for each layer; () when the header has none."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from llamaagent.launch.fitting import Fitted
     from llamaagent.reconcile.context import Context
 
+_MOST_MIB = 1 << 40
 _WORDS = {FIT_PARAMS: "fit_params", ESTIMATE: "header_estimate"}
 
 
@@ -92,14 +93,19 @@ def expected(ctx: Context, profile: Profile) -> Expected | None:
     if holds and known is not None:
         # A tool that was built for the CPU alone says 0 for every model: that is no answer about cards.
         if known.gpu_mib or (known.gpu_mib is not None and known.source == ESTIMATE):
-            return Expected(ceil(known.gpu_mib), _WORDS[known.source or ESTIMATE])
+            return Expected(_whole(known.gpu_mib), _WORDS[known.source or ESTIMATE])
         if known.source == ESTIMATE:
             return None
     seen, headers = _looked_at(profile, cards=True)
     made = seen if seen.error is not None else _estimated(profile, seen, headers, cards=True)[0]
     if not holds and not ctx.db.readonly("main"):  # `plan` asks too
         store.keep(profile.name, made, ctx.clock.now())
-    return None if made.gpu_mib is None else Expected(ceil(made.gpu_mib), _WORDS[ESTIMATE])
+    return None if made.gpu_mib is None else Expected(_whole(made.gpu_mib), _WORDS[ESTIMATE])
+
+
+def _whole(mib: float) -> int:
+    """Rounded up, and within what a column holds, whatever a header claims."""
+    return min(ceil(mib), _MOST_MIB)
 
 
 def parameters_of(profile: Profile, *, cards: bool) -> str:
