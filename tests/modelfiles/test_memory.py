@@ -236,12 +236,31 @@ _NUMBERS = st.one_of(
 _LISTS = st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=9).map(
     lambda found: array(*found)
 )
-_KEYS = (
-    "block_count embedding_length context_length attention.head_count attention.head_count_kv attention.key_length "
-    "attention.value_length attention.sliding_window attention.sliding_window_pattern attention.shared_kv_layers "
-    "feed_forward_length expert_count expert_used_count ssm.inner_size ssm.state_size ssm.conv_kernel ssm.group_count "
-    "wkv.head_size token_shift_count shortconv.l_cache kda.head_dim full_attention_interval vocab_size"
-).split()
+_KEYS = [
+    "block_count",
+    "embedding_length",
+    "context_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.sliding_window",
+    "attention.sliding_window_pattern",
+    "attention.shared_kv_layers",
+    "feed_forward_length",
+    "expert_count",
+    "expert_used_count",
+    "ssm.inner_size",
+    "ssm.state_size",
+    "ssm.conv_kernel",
+    "ssm.group_count",
+    "wkv.head_size",
+    "token_shift_count",
+    "shortconv.l_cache",
+    "kda.head_dim",
+    "full_attention_interval",
+    "vocab_size",
+]
 
 
 @given(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TOOL = "llama-fit-params"
 GROUPS = ("common", "sampling")  # of options, for a tool whose help cannot be read
-_DEADLINE_S = 60.0
+DEADLINE_S = 60.0
 _OUTPUT_BYTES = 1 << 16
 _RAW_CHARACTERS = 16384
 _FITTED = re.compile(r"^-c (\d+) -ngl (-?\d+)(?: .*)?$", re.MULTILINE)
@@ -98,7 +98,7 @@ def accepted(tool: str, environment: Mapping[str, str]) -> frozenset[str] | None
     from llamaagent.config.helptext import entries
 
     try:
-        result = run([tool, "--help"], deadline_s=_DEADLINE_S, env=environment, cwd="/")
+        result = run([tool, "--help"], deadline_s=DEADLINE_S, env=environment, cwd="/")
     except ServiceUnavailableError:
         return None
     names = frozenset(name for entry in entries(result.text) for name in entry.names)
@@ -123,15 +123,17 @@ def fit_args(args: Args, names: frozenset[str]) -> tuple[tuple[str, ArgValue], .
     return tuple(kept)
 
 
-def run_fit(tool: str, model: str, args: Args, environment: Mapping[str, str]) -> Fitted:
+def run_fit(
+    tool: str, model: str, args: Args, environment: Mapping[str, str], *, deadline_s: float = DEADLINE_S
+) -> Fitted:
     """Fit, then measure. Whatever happens to the tool is told in `error`; nothing is raised for it.
 
-    Raises ServiceUnavailableError when the tool cannot be started or does not end in time.
+    deadline_s: of each run. Raises ServiceUnavailableError when the tool cannot be started or does not end in time.
     """
     from llamaagent.config.argv import argv_of
 
     plain = tuple(args)
-    fit = _run([tool, "-m", model, *argv_of(plain), "-lv", "4"], environment)
+    fit = _run([tool, "-m", model, *argv_of(plain), "-lv", "4"], environment, deadline_s)
     found = _FITTED.search(fit.text)
     error = None
     if fit.code or found is None:
@@ -143,7 +145,7 @@ def run_fit(tool: str, model: str, args: Args, environment: Mapping[str, str]) -
         words = (*argv_of(pair for pair in plain if pair[0] not in loose), *shlex.split(found[0]))
         words += argv_of(pair for pair in plain if pair[0] == "override-tensor" and "-ot" not in words)
         words += argv_of(pair for pair in plain if pair[0] == "tensor-split" and "-ts" not in words)
-    measured = _run([tool, "-m", model, *words, "-fitp", "on"], environment)
+    measured = _run([tool, "-m", model, *words, "-fitp", "on"], environment, deadline_s)
     rows = tuple((row[0], int(row[1]), int(row[2]), int(row[3])) for row in _ROW.findall(measured.text))
     if measured.code or not rows or rows[-1][0] != "Host":
         return Fitted(error=_why(measured) if measured.code else error or _NO_ROWS, raw=_raw(fit, measured))
@@ -155,12 +157,12 @@ def run_fit(tool: str, model: str, args: Args, environment: Mapping[str, str]) -
     return Fitted(context, layers, split, rows, error, _raw(fit, measured))
 
 
-def _run(argv: list[str], environment: Mapping[str, str]) -> Result:
+def _run(argv: list[str], environment: Mapping[str, str], deadline_s: float) -> Result:
     from llamaagent.base.run import run
 
-    result = run(argv, deadline_s=_DEADLINE_S, max_output_bytes=_OUTPUT_BYTES, env=dict(environment), cwd="/")
+    result = run(argv, deadline_s=deadline_s, max_output_bytes=_OUTPUT_BYTES, env=dict(environment), cwd="/")
     if result.timed_out:
-        raise ServiceUnavailableError(f"{argv[0]} did not end within {_DEADLINE_S:.0f} s")
+        raise ServiceUnavailableError(f"{argv[0]} did not end within {deadline_s:g} s")
     return result
 
 

@@ -72,7 +72,11 @@ def project(profile: Profile, *, cards: bool, tool: Tool | None) -> tuple[Projec
         return seen._replace(error=str(error)), UNAVAILABLE
     if not found.rows:
         return seen._replace(error=found.error, raw_output=found.raw), BAD_INPUT
-    return _measured(profile, seen, found), FINE if found.error is None else NOT_FINE
+    files, missing = _files(profile)
+    made = _measured(profile, seen, found, files)
+    if missing is not None:
+        return made._replace(ok=0, error=missing), BAD_INPUT
+    return made, FINE if found.error is None else NOT_FINE
 
 
 def expected(ctx: Context, profile: Profile) -> Expected | None:
@@ -194,7 +198,9 @@ def _estimated(
     return made, FINE
 
 
-def _measured(profile: Profile, seen: Projection, found: Fitted) -> Projection:
+def _measured(
+    profile: Profile, seen: Projection, found: Fitted, files: Iterable[tuple[str, int]]
+) -> Projection:
     """The tool's figures, and the files that it does not know of."""
     terms = []
     for device, *figures in found.rows:
@@ -203,17 +209,15 @@ def _measured(profile: Profile, seen: Projection, found: Fitted) -> Projection:
             terms.append(Term(what, place, mib * MIB, device))
     on_gpu = any(term.place == GPU and term.size_bytes for term in terms)
     projector = profile.arg("mmproj-offload") is not False
-    files, missing = _files(profile)
     for what, size in files:
         place = GPU if on_gpu and (what != "projector" or projector) else CPU
         terms.append(Term(what, place, size, "size of its file"))
     sums = {
         place: sum(term.size_bytes for term in terms if term.place == place) / MIB for place in (GPU, CPU)
     }
-    error = found.error or missing
     return seen._replace(
-        ok=int(error is None),
-        error=error,
+        ok=int(found.error is None),
+        error=found.error,
         context=found.context,
         gpu_layers=found.gpu_layers,
         tensor_split=found.tensor_split,
