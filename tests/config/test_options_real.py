@@ -116,9 +116,7 @@ def test_the_exceptions_are_those_that_are_listed(catalogue: Catalogue) -> None:
     options = catalogue.options.values()
     assert {option.name for option in options if option.exits} == EXIT_AT_ONCE
     assert {option.name for option in options if option.gone} == GONE
-    assert all(option.name.endswith(("-default", "-spec")) for option in options if option.preset), (
-        BRINGS_A_MODEL
-    )
+    assert all(option.name.endswith(("-default", "-spec")) for option in options if option.preset)
     assert [option.name for option in options if option.value != "none" and option.values > 1] == [
         "control-vector-layer-range"
     ]
