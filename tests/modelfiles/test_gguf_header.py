@@ -212,6 +212,31 @@ def test_a_mutated_header_does_no_harm(real_header: bytes, data: st.DataObject, 
     read_model(look_at(str(path)))
 
 
+def test_many_lists_are_kept_within_bounds() -> None:
+    """Each is short enough to be kept; all together are not."""
+    lists, items = 400, 4000
+    data = HEAD + struct.pack("<QQ", 0, lists)
+    body = struct.pack(f"<IIQ{items}Q", 9, 10, items, *range(1 << 40, (1 << 40) + items))
+    data += b"".join(struct.pack("<Q", 4) + b"%04d" % number + body for number in range(lists))
+
+    tracemalloc.start()
+    try:
+        header = read_bytes(data)
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    found = [value for value in header.values.values() if isinstance(value, Array)]
+    assert {value.largest for value in found} == {(1 << 40) + items - 1}
+    assert found[0].items[:2] == (1 << 40, (1 << 40) + 1)
+    assert found[-1].items == ()
+    assert held < PLENTY
+
+
+def test_lists_of_truths_are_read(tmp_path: Path) -> None:
+    header, _ = open_header(str(write_model(tmp_path / "m.gguf")))
+    assert header.values["test.flags"] == Array("bool", 2, None, (1, 0))
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     path = str(tmp_path / "pipe.gguf")
     os.mkfifo(path)
