@@ -383,7 +383,11 @@ CREATE TABLE model_fit_params (
     fit_params_error TEXT,
     fit_params_raw_output TEXT,
     projected_cpu_memory_mb REAL,            -- MiB
-    projected_gpu_memory_mb REAL             -- MiB
+    projected_gpu_memory_mb REAL,            -- MiB
+    source TEXT CHECK (source IN ('fit-params', 'estimate')),
+    file_mtime_ns INTEGER,                   -- with file_size_bytes: the file that was looked at
+    parameters TEXT CHECK (json_valid(parameters)),  -- what it was asked for: model, options, cards
+    arithmetic TEXT CHECK (json_valid(arithmetic))   -- summands: [{name, place, size_bytes, how}]
 ) STRICT;
 
 -- One row at most: the settings' `defaults.args`, which hold for every profile. No model points here.

@@ -390,6 +390,33 @@ LEFT JOIN model_sampling_config AS s ON s.model_id = m.id
 LEFT JOIN model_gpu_config AS g ON g.model_id = m.id
 LEFT JOIN model_fit_params AS p ON p.model_id = m.id;
 
+-- The last memory projection of each profile. source: `fit-params` (llama.cpp's own tool) or `estimate` (from the
+-- file's header); context: tokens in all; gpu_layers: -1 = the server's choice, -2 = all; arithmetic: the summands.
+CREATE VIEW v_model_fit AS
+SELECT
+    m.name AS profile,
+    p.source,
+    p.recommended_ctx_size AS context,
+    p.recommended_gpu_layers AS gpu_layers,
+    p.recommended_tensor_split AS tensor_split,
+    CAST(ceil(p.projected_gpu_memory_mb) AS INTEGER) AS gpu_memory_mib,
+    CAST(ceil(p.projected_cpu_memory_mb) AS INTEGER) AS memory_mib,
+    p.fit_params_success AS ok,
+    p.fit_params_error AS error,
+    m.model_path,
+    p.file_size_bytes,
+    p.file_mtime_ns,
+    p.architecture,
+    p.quantization_type AS quantization,
+    p.parameter_count,
+    p.context_window AS context_length,
+    p.fit_params_analyzed_at AS analyzed_ts,
+    p.parameters,
+    p.arithmetic,
+    p.fit_params_raw_output AS raw_output
+FROM model_fit_params AS p
+JOIN models AS m ON m.id = p.model_id;
+
 CREATE VIEW stats AS
 SELECT
     id,

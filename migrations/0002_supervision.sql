@@ -20,6 +20,12 @@ ALTER TABLE instances ADD COLUMN probe_state TEXT CHECK (json_valid(probe_state)
 ALTER TABLE memory_observations ADD COLUMN oom_mib INTEGER;
 ALTER TABLE memory_observations ADD COLUMN oom_ts INTEGER;
 
+-- Who projected the memory of a model, for which file and options, and how it adds up.
+ALTER TABLE model_fit_params ADD COLUMN source TEXT CHECK (source IN ('fit-params', 'estimate'));
+ALTER TABLE model_fit_params ADD COLUMN file_mtime_ns INTEGER;
+ALTER TABLE model_fit_params ADD COLUMN parameters TEXT CHECK (json_valid(parameters));
+ALTER TABLE model_fit_params ADD COLUMN arithmetic TEXT CHECK (json_valid(arithmetic));
+
 CREATE TABLE log_tails (
     instance_id INTEGER PRIMARY KEY REFERENCES instances (id) ON DELETE CASCADE,
     ts INTEGER NOT NULL,

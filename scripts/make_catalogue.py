@@ -30,7 +30,7 @@ REPLACED = {
 }
 # Not known to the server at all any more, but still found in people's files.
 GONE = {
-    "mmap": "use load-mode: mmap",
+    "mmap": "use load-mode: mmap (or none)",
     "no-mmap": "use load-mode: none",
     "mlock": "use load-mode: mlock (or mmap+mlock)",
     "polling": "use poll",

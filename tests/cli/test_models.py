@@ -173,3 +173,29 @@ def test_progress_is_for_terminals(home: Path, models: Path, quiet: bool) -> Non
         text = terminal.read1(1 << 16).decode()
 
     assert ("reading 3/3 other.gguf" in text) is not quiet
+
+
+def test_hostile_files_cost_no_memory(agent: Agent, home: Path) -> None:
+    """Headers that claim everything there is, read by a process that has little more than it needs to start."""
+    folder = home / "hostile"
+    folder.mkdir()
+    head, most = b"GGUF\3\0\0\0", b"\xff" * 8
+    one, two = (1).to_bytes(8, "little"), (2).to_bytes(8, "little")
+    key = one + b"k"
+    claims = {
+        "tensors": head + most + one,
+        "values": head + one + most,
+        "key": head + two + one + most,
+        "text": head + two + one + key + (8).to_bytes(4, "little") + (1 << 40).to_bytes(8, "little"),
+        "strings": head + two + one + key + (9).to_bytes(4, "little") + (8).to_bytes(4, "little") + most,
+        "numbers": head + two + one + key + (9).to_bytes(4, "little") + (10).to_bytes(4, "little") + most,
+    }
+    for name, data in claims.items():
+        path = folder / f"{name}.gguf"
+        path.write_bytes(data)
+        os.truncate(path, 1 << 42)  # 4 TiB of nothing, so that no claim is beyond the file
+    little = ("sh", "-c", 'ulimit -v 400000; exec "$@"', "sh")
+
+    found = agent("models", "scan", folder, before=little)
+
+    assert found.stderr.splitlines()[-1] == "6 models: 6 read, 0 unchanged, 6 damaged, 0 gone"

@@ -2,13 +2,15 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scratch_home import Agent
+from scratch_home import Agent, scratch_environment
 
 from llamaagent.cli.profiletext import document_text
 from llamaagent.config.load import load_site
@@ -172,3 +174,46 @@ TREES = st.recursive(
 def test_any_document_is_written_so_that_yaml_reads_it_back(document: dict[str, object]) -> None:
     text = document_text(document)
     assert (yaml.safe_load(text) or {}) == document
+
+
+# SQLite asks an authorizer about every table that a statement reads.
+TABLES_READ = """
+import sys
+import apsw
+from llamaagent.cli.main import entry
+read = set()
+def note(action, first, *rest):
+    if action == apsw.SQLITE_READ and first:
+        read.add(first)
+    return apsw.SQLITE_OK
+apsw.connection_hooks.append(lambda db: setattr(db, "authorizer", note))
+entry(sys.argv[1:])
+print(*sorted(name for name in read if name == "models" or name.startswith("model_")), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "tables"),
+    [
+        (("list",), ["models"]),
+        (("show", "tricky", "--section", "sampling"), ["model_sampling_config", "models"]),
+        (("show", "tricky", "--section", "server"), ["model_server_config", "models"]),
+        (("show", "tricky", "--section", "general"), ["models"]),
+    ],
+    ids=" ".join,
+)
+def test_only_the_table_that_is_asked_for_is_read(
+    home: Path, applied: Path, words: tuple[str, ...], tables: list[str]
+) -> None:
+    """Beside `models`, which says what is named so."""
+    done = subprocess.run(
+        [sys.executable, "-c", TABLES_READ, "profiles", *words],
+        cwd=applied,
+        env=scratch_environment(home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout
+    assert done.stderr.split() == tables

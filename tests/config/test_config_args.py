@@ -171,7 +171,7 @@ MISTAKES: list[tuple[str, object, str]] = [
         "'mlock' is not an option of today's llama-server; use load-mode: mlock (or mmap+mlock)",
     ),
     ("no-mmap", True, "'no-mmap' is not an option of today's llama-server; use load-mode: none"),
-    ("draft-max", "16", "'draft' is no longer an option of llama-server; use spec-draft-n-max"),
+    ("draft-max", "16", "'draft-max' is no longer an option of llama-server; use spec-draft-n-max"),
     (
         "dt",
         "0.1",

@@ -81,20 +81,6 @@ def test_a_name_that_is_no_text_is_trouble(tmp_path: Path) -> None:
     assert isinstance(found, Trouble)
 
 
-def test_a_thousand_unchanged_models_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(1000):
-        (tmp_path / f"{number}.gguf").write_bytes(b"GGUF")
-    before = {f.paths[0]: known(f, i) for i, f in enumerate(survey([str(tmp_path)], {}).fresh)}
-
-    def no_open(*words: object, **more: object) -> int:
-        raise AssertionError(f"opened {words}")
-
-    monkeypatch.setattr(os, "open", no_open)
-    found = survey([str(tmp_path)], before)
-
-    assert (len(found.fresh), len(found.same), found.gone, found.troubles) == (0, 1000, (), ())
-
-
 @pytest.mark.parametrize("change", ["size", "time", "inode"])
 def test_a_changed_model_is_read_again(tmp_path: Path, change: str) -> None:
     path = tmp_path / "x.gguf"

@@ -42,6 +42,7 @@ OWNED = {
 DANGEROUS = ("tools", "agent", "mcp-servers-config", "mcp-servers-json", "ui-mcp-proxy", "rpc")
 JSON_TEXT = ("chat-template-kwargs", "json-schema", "ui-config")  # a mapping is written out as JSON
 PATH_LISTS = ("lora", "lora-scaled", "control-vector", "control-vector-scaled")
+_MEANT = {"verbose": "verbosity: 3", "ui": "ui-config"}  # a switch that was given a value
 LEAST_VERBOSITY = 3  # below it the server logs no request
 
 
@@ -82,7 +83,7 @@ def canonical_args(
     for name, (key, value) in _renamed(raw, catalogue, faults).items():
         option = catalogue.options[name]
         try:
-            _refuse(option, value, allow_dangerous)
+            _refuse(option, key, value, allow_dangerous)
             result = None if value is None else _convert(option, value, resolve)
             if result is not None:
                 _warn(key, name, result, faults)
@@ -137,19 +138,20 @@ def _renamed(
     return found
 
 
-def _refuse(option: Option, value: object, allow_dangerous: bool) -> None:
-    """Raise for an option that cannot stand in a profile, whatever its value."""
-    refusal = _refusal(option, value, allow_dangerous)
+def _refuse(option: Option, key: str, value: object, allow_dangerous: bool) -> None:
+    """Raise for an option that cannot stand in a profile, whatever its value. key: the spelling that was used."""
+    refusal = _refusal(option, key, value, allow_dangerous)
     if refusal is not None:
         raise _BadValueError(refusal)
 
 
-def _refusal(option: Option, value: object, allow_dangerous: bool) -> str | None:
+def _refusal(option: Option, key: str, value: object, allow_dangerous: bool) -> str | None:
     name = option.name
     if name in OWNED:
         return f"{name!r} is set by the agent; {OWNED[name]}"
     if option.gone is not None:
-        return f"{name!r} is no longer an option of llama-server; {option.gone}"
+        spelling = key if f"--{bare(key)}" in option.names else name
+        return f"{spelling!r} is no longer an option of llama-server; {option.gone}"
     if option.exits:
         return f"{name!r} makes llama-server print something and end; run it by hand"
     if option.preset:
@@ -183,7 +185,8 @@ def _convert(option: Option, value: object, resolve: Resolve | None) -> ArgValue
 
 def _flag(option: Option, value: object) -> bool | None:
     if not isinstance(value, bool):
-        extra = " (or use 'verbosity: 3')" if option.name == "verbose" else ""
+        meant = _MEANT.get(option.name)
+        extra = f" (or use {meant!r})" if meant else ""
         raise _BadValueError(f"{option.name!r} is a switch: write true or false, not {shown(value)}{extra}")
     return value if value or option.negations else None
 

@@ -32,6 +32,7 @@ _MOST_DIMENSIONS = 4
 _PER_LAYER = (
     1 << 12
 )  # short lists of whole numbers are read: some models have a number of heads for each layer
+_MOST_ITEMS = 1 << 16  # of such lists that are kept, in all
 _DEFAULT_ALIGNMENT = 32
 
 
@@ -40,11 +41,12 @@ class HeaderError(BadInputError):
 
 
 class Array(NamedTuple):
-    """An array that was not read. type: of its items; largest: of a short list of whole numbers."""
+    """An array. type: of its items; largest: of a short list of whole numbers; items: of one, or of truths, if kept."""
 
     type: str
     length: int
     largest: int | None = None
+    items: tuple[int, ...] = ()
 
 
 class Tensor(NamedTuple):
@@ -71,7 +73,7 @@ class _Window:
     def __init__(self, read: Read, size: int, feed: Callable[[bytes], object]) -> None:
         self._read, self._size, self._feed = read, size, feed
         self._data, self._start, self._at = b"", 0, 0
-        self._text_left, self._strings_left = _MOST_TEXT, _MOST_STRINGS
+        self._text_left, self._strings_left, self._items_left = _MOST_TEXT, _MOST_STRINGS, _MOST_ITEMS
         self.order = "<"
 
     def tell(self) -> int:
@@ -109,6 +111,13 @@ class _Window:
         if length > longest or self._text_left < 0:
             raise HeaderError(f"{what} of {length} bytes")
         return self.take(length).decode("utf-8", "replace")
+
+    def may_keep(self, count: int) -> bool:
+        """Whether so many items may be kept; they are counted when they may."""
+        if count > self._items_left:
+            return False
+        self._items_left -= count
+        return True
 
     def skip(self, size: int) -> None:
         target = self.tell() + size
@@ -205,11 +214,13 @@ def _array(window: _Window, key: str) -> Array:
     if kind not in LETTERS:
         raise HeaderError(f"{key[:80]!r} is an array of the unknown type {kind}")
     letter = LETTERS[kind]
-    if kind < UINT32 or letter not in "IiQq" or not 0 < count <= _PER_LAYER:
+    truths = kind == BOOL
+    if not 0 < count <= _PER_LAYER or (not truths and (kind < UINT32 or letter not in "IiQq")):
         window.skip(count * struct.calcsize(f"={letter}"))
         return Array(WORDS[kind], count)
-    form = f"{window.order}{count}{letter}"
-    return Array(WORDS[kind], count, max(struct.unpack(form, window.take(struct.calcsize(form)))))
+    form = f"{window.order}{count}{'B' if truths else letter}"
+    items = struct.unpack(form, window.take(struct.calcsize(form)))
+    return Array(WORDS[kind], count, None if truths else max(items), items if window.may_keep(count) else ())
 
 
 def _tensor(window: _Window) -> Tensor:

@@ -13,6 +13,7 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.domain.admission import Card, Need, Placement, Refusal, place
 from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.ports import choose_port
+from llamaagent.domain.projection import Expected
 from llamaagent.launch.command import EMBEDDED, resolve_binary
 from llamaagent.launch.environ import read_env_file, secret_environment
 from llamaagent.launch.listeners import listener_pids, port_free
@@ -42,6 +43,7 @@ class Found(NamedTuple):
     model_size_bytes: int | None
     model_mtime_ns: int | None
     binary: str
+    expected: Expected | None  # GPU memory; None where there is no card
     placement: Placement
     secrets: tuple[tuple[str, str], ...]  # variables; resolved, so never stored
     port: int
@@ -53,11 +55,13 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, mtime = _model_file(profile)
     binary = _binary(ctx, profile)
+    expected = _expected(ctx, profile, gpus, size)
     return Found(
         size,
         mtime,
         binary,
-        _place(ctx, profile, gpus, size, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary)),
+        expected,
+        _place(ctx, profile, gpus, expected, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary)),
         _secrets(ctx, profile),
         _port(ctx, profile, tuple(rows)),
     )
@@ -69,7 +73,8 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, mtime = _model_file(profile)
     ran_out = _ran_out(ctx, profile, gpus, (size, mtime), _binary(ctx, profile))
-    placement = _place(ctx, profile, gpus, size, ran_out=ran_out, leaving=row.id)
+    expected = _expected(ctx, profile, gpus, size)
+    placement = _place(ctx, profile, gpus, expected, ran_out=ran_out, leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
@@ -152,11 +157,20 @@ def _ran_out(
     return oom_mib(ctx, profile, *file, binary)
 
 
+def _expected(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None) -> Expected | None:
+    """How much GPU memory it will take, asked only where there is some."""
+    if not gpus.cards or profile.resources.gpus == "none":
+        return None
+    from llamaagent.reconcile.projecting import expected
+
+    return expected(ctx, profile) or Expected(estimate_mib(size), "file_size_estimate")
+
+
 def _place(
     ctx: Context,
     profile: Profile,
     gpus: GpuReading,
-    size: int | None,
+    expected: Expected | None,
     *,
     ran_out: int | None = None,
     leaving: int | None = None,
@@ -164,18 +178,27 @@ def _place(
     asked = profile.resources
     if gpus.error is not None and asked.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
-    least = asked.gpu_memory_mib or estimate_mib(size)
+    least = asked.gpu_memory_mib or (expected.gpu_mib if expected is not None else 0)
     if ran_out is not None:
         least = max(least, ran_out + 1)
     need = Need(asked.gpus, least, asked.exclusive)
     found = place(need, cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib)
+    figures = _figures(asked.gpu_memory_mib, expected)
     if isinstance(found, Refusal):
-        figures, detail = (*found.arithmetic, *_holders(ctx, gpus)), found.detail
+        detail = found.detail
         if ran_out is not None:
             figures = (*figures, Arithmetic("oom_mib", ran_out))
             detail += f"; with {ran_out} MiB it ran out of memory"
-        raise HeldError(found.reason, detail, figures)
-    return found
+        raise HeldError(found.reason, detail, (*found.arithmetic, *figures, *_holders(ctx, gpus)))
+    return found._replace(arithmetic=(*found.arithmetic, *figures)) if found.uuids else found
+
+
+def _figures(declared_mib: int | None, expected: Expected | None) -> tuple[Arithmetic, ...]:
+    """Both figures under their own names, whichever of them counts."""
+    told = [] if declared_mib is None else [Arithmetic("declared_mib", declared_mib)]
+    if expected is not None:
+        told.append(Arithmetic(f"{expected.source}_mib", expected.gpu_mib))
+    return tuple(told)
 
 
 def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
@@ -195,7 +218,7 @@ def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
 
 
 def estimate_mib(size: int | None) -> int:
-    """Until a fit or a measurement says better: the file's size and a fifth for the context."""
+    """Where neither a fit nor the header says better: the file's size and a fifth for the context."""
     return 0 if size is None else int(size * 1.2 / 1048576) + 1
 
 

@@ -18,7 +18,7 @@ from llamaagent.launch.command import EMBEDDED, embedded_environment, file_ident
 from llamaagent.launch.environ import made_environment
 from llamaagent.launch.identity import boot_id
 from llamaagent.launch.process import LaunchRequest, start, wait_for_server
-from llamaagent.reconcile.gates import Found, HeldError, ask, estimate_mib
+from llamaagent.reconcile.gates import Found, HeldError, ask
 from llamaagent.reconcile.inputs import identities
 from llamaagent.store.instances import Claim, Intent
 
@@ -60,7 +60,8 @@ def prepare(
     intent = _intent(ctx, profile, found, request, git)
     if gpus.cards:
         uuids = json.dumps(list(found.placement.uuids))
-        intent = intent._replace(gpus=uuids, gpu_memory_estimated_mib=estimate_mib(found.model_size_bytes))
+        estimated = found.expected.gpu_mib if found.expected is not None else None
+        intent = intent._replace(gpus=uuids, gpu_memory_estimated_mib=estimated)
     return Prepared(intent, claims, request, found.placement.arithmetic)
 
 

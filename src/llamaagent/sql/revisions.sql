@@ -8,7 +8,12 @@ SELECT profile, profile_hash, launch_hash, document, source, line
  ORDER BY profile;
 
 -- name: select_last_hashes
-SELECT profile, profile_hash, source
+-- An empty hash: what this revision configures does not stand in `models` and its tables, which an older program did
+-- not fill; so it is declared once more.
+SELECT profile,
+       iif(EXISTS (SELECT 1 FROM models AS m JOIN model_advanced_config AS c ON c.model_id = m.id
+                    WHERE m.name = r.profile), profile_hash, '') AS profile_hash,
+       source
   FROM profile_revisions AS r
  WHERE retired_ts IS NULL
    AND last_seen_ts = (SELECT max(last_seen_ts) FROM profile_revisions WHERE profile = r.profile);

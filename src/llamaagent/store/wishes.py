@@ -127,7 +127,7 @@ class WishStore:
         return bool(self._db.execute(_REVISIONS["select_ever_healthy"], given).get)
 
     def last_hashes(self) -> dict[str, tuple[str, str]]:
-        """Profile -> (profile hash, source) of its last good revision."""
+        """Profile -> (profile hash, source) of its last good revision; "" where its configuration is not stored."""
         return {row[0]: (row[1], row[2]) for row in self._db.execute(_REVISIONS["select_last_hashes"])}
 
     def last_good(self) -> tuple[Revision, ...]:

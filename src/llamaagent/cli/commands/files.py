@@ -59,4 +59,17 @@ FILES = (
         (),
         "llamaagent models prune",
     ),
+    Spec(
+        "fit",
+        MACHINE,
+        "How much memory a profile's server will take.\n\n"
+        "Asks llama-fit-params, which lies beside llama-server, when there is one (source: fit-params); else adds it "
+        "up from the file's header (source: estimate). Starts no server and reads no weights. The answer is kept, and "
+        "the next launch with the same file and options counts with it; -v shows how it adds up. Exit code 1: it does "
+        "not fit into what is free now; 65: the model cannot be read.",
+        "fit:run",
+        LISTING,
+        (Arg("name", "Profiles; * and ? match.", many=True, required=True),),
+        "llamaagent fit qwen -v",
+    ),
 )
