@@ -11,6 +11,7 @@ FAKE_MODE holds words separated by commas:
   hang              accepts, never answers  ignore-sigterm       only SIGKILL ends it
   slow-term:S       takes S seconds to end  fork-grandchild      its child leaves the session
   busy:N            N requests in the gauge
+  slow-load:S       reads for S seconds, 503 meanwhile, then healthy
 
 FAKE_LAUNCHES names a file that gets a line (the pid) at each start, FAKE_HITS one that gets each request line.
 """
@@ -58,7 +59,8 @@ class Server:
         self.port = int(option("--port", "8080"))
         self.model = option("--model", "none.gguf")
         self.key = os.environ.get("LLAMA_API_KEY")
-        self.ready_at = BEGIN + float(option("--delay-ready", mode.get("delay-ready") or "0"))
+        wait = mode.get("delay-ready") or mode.get("slow-load") or "0"
+        self.ready_at = BEGIN + float(option("--delay-ready", wait))
         self.said_ready = False
         self.tasks = 0
 
@@ -100,7 +102,8 @@ class Server:
         while True:
             if "exit-after" in self.mode and time.monotonic() > BEGIN + float(self.mode["exit-after"]):
                 os.abort()
-            self.ready()
+            if not self.ready() and "slow-load" in self.mode:
+                read_on()
             if listener is None:
                 time.sleep(0.02)
                 continue
@@ -186,6 +189,12 @@ class Server:
             '"timings":{"cache_n":0,"prompt_n":30,"prompt_ms":1.18,"predicted_n":20,"predicted_ms":1.46}'
         )
         return f'{{"content":"fake","stop":true,{timings}}}'
+
+
+def read_on() -> None:
+    """A few MiB of reading, as a load does."""
+    with open("/dev/zero", "rb", buffering=0) as file:
+        file.read(4 << 20)
 
 
 def append(path: str, text: str) -> None:

@@ -1,7 +1,7 @@
 """One pass that kills itself with SIGKILL at a named step of a launch; without a step it ends like any other.
 
 Usage: crash_driver.py [STEP], in a site's folder. With DRIVER_CARD=UUID in the environment the pass sees one
-graphics card of that name, so that reservations can be watched where there is none.
+graphics card of that name, so that reservations can be watched where there is none; DRIVER_MIB is its size.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def main() -> None:
         ctx = context(opened, db)._replace(checkpoint=checkpoint)
         card = os.environ.get("DRIVER_CARD")
         if card:
+            size = int(os.environ.get("DRIVER_MIB", "8192"))
             sample = GpuSample(
-                card, 0, "Test Card", memory_total_mib=8192, memory_used_mib=0, memory_free_mib=8192
+                card, 0, "Test Card", memory_total_mib=size, memory_used_mib=0, memory_free_mib=size
             )
             ctx = ctx._replace(read_gpus=lambda: GpuReading(available=True, cards=(sample,)))
         with Lock(opened.database, "pass").take(opened.clock):

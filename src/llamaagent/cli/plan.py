@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from llamaagent.base.errors import WORK_TO_DO
+from llamaagent.cli.outdated import sentences
 from llamaagent.cli.output import emit, say
+from llamaagent.cli.rows import profile_rows
 from llamaagent.cli.run import refuse_broken_settings
 from llamaagent.cli.site import context, known_names, load, matching, reading
 from llamaagent.domain import instance as st
@@ -34,6 +36,9 @@ def run(values: Values) -> int:
             ctx = ctx._replace(only=matching(names, known_names(opened, db)))
         plan, instances, _, declared = preview(ctx)
         actions = _foreseen(ctx, plan, instances, declared)
+        old = [
+            line for line in sentences(opened, profile_rows(opened, db)) if ctx.chosen(line.split(" ", 1)[0])
+        ]
     rows = [
         {
             "action": action.kind,
@@ -48,8 +53,10 @@ def run(values: Values) -> int:
     ]
     for fault in opened.site.faults:
         say(str(fault))
-    for name, text in declared.kept.items():
+    for name, text in (declared.kept | declared.rolled_back).items():
         say(f"{name}: {text}")
+    for line in old:
+        say(line)
     emit(values, rows, _COLUMNS, shown=("action", "profile", "reason", "detail"), empty="nothing to do")
     by_name = {row.profile: row for row in instances}
     work = any(_is_work(action, by_name.get(action.profile)) for action in actions)

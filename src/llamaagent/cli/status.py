@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llamaagent.cli.outdated import refused_by_build, sentences
 from llamaagent.cli.output import emit_object, say
 from llamaagent.cli.rows import age, profile_rows
 from llamaagent.cli.site import load, reading
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
 
 _STALE_PASSES = 5
+_INTERNAL = frozenset({"problem", "uptime", "rolled_back", "outdated_by", "binary"})
 
 
 def run(values: Values) -> int:
@@ -28,6 +30,7 @@ def run(values: Values) -> int:
         )
     faults = [str(fault) for fault in opened.site.faults if fault.severity == "error"]
     problems = [row for row in rows if row["problem"]]
+    refused = refused_by_build(opened, rows)
     passed = opened.clock.now() - last if isinstance(last, int) else None
     summary: dict[str, object] = {
         "ok": not problems and not faults,
@@ -41,10 +44,14 @@ def run(values: Values) -> int:
             for r in problems
         ],
         "faults": faults,
-        "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
-        "instances": [
-            {k: v for k, v in row.items() if k not in {"problem", "uptime", "rolled_back"}} for row in rows
+        "outdated": [
+            {"profile": r["profile"], "because": r["outdated_by"], "refused": refused.get(str(r["profile"]))}
+            for r in rows
+            if r["outdated"]
         ],
+        "rolled_back": {str(r["profile"]): r["rolled_back"] for r in rows if r["rolled_back"]},
+        "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
+        "instances": [{k: v for k, v in row.items() if k not in _INTERNAL} for row in rows],
     }
     if values.flag("json"):
         emit_object(summary)
@@ -67,7 +74,10 @@ def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, obj
         mark = "!" if row["problem"] else " "
         where = f"  {row['url']}" if row["status"] in {"running", "unhealthy"} and row["url"] else ""
         since = f"  {row['uptime']}" if row["uptime"] else ""
-        detail = f"  {row['detail']}" if row["problem"] and row["detail"] else ""
+        told = row["rolled_back"] or row["detail"]
+        detail = f"  {told}" if row["problem"] and told else ""
         print(f"{mark} {row['profile']}  {row['state']}{since}{where}{detail}")
+    for line in sentences(opened, rows):
+        print(f"outdated: {line}")
     if not rows:
         say("no profiles; llamaagent new NAME --model FILE writes one")
