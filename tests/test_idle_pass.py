@@ -42,7 +42,7 @@ collect.load collect.memory collect.metrics collect.network collect.process coll
 domain.sample domain.sight
 launch.exits launch.listeners launch.process
 reconcile.context reconcile.decide reconcile.health reconcile.observe reconcile.passes reconcile.problems
-reconcile.record reconcile.retiring
+reconcile.record reconcile.retiring reconcile.subjects
 store.locks store.samples
 """
 PASS = LIBRARY | frozenset(_PASS.split())

@@ -71,7 +71,7 @@ def test_too_many_failures_end_the_tries_until_something_changes() -> None:
     assert kinds(failed(past=Past(recent=500))._replace(profile=endless)) == [(act.START, "crash")]
 
 
-GOOD = Past(healthy_hash="good", healthy_at="2026-01-01 00:00:00")
+GOOD = Past(healthy_hash="good", declared_at="2026-01-01 00:00:00")
 
 
 @pytest.mark.parametrize(("reason", "restarts", "back"), [

@@ -45,6 +45,15 @@ def fail_until(site: Site, count: int) -> list[dict[str, object]]:
     return failures(site)
 
 
+def drive(site: Site, mib: int, held: str = "0:0", step: str = "none") -> int:
+    """A pass that sees one card of this size, of which a process (PID:MIB) holds some; gives how it ended."""
+    site.env |= {"DRIVER_CARD": "GPU-aaaa", "DRIVER_MIB": str(mib), "DRIVER_HELD": held}
+    child = site.start(step, argv=DRIVER)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 0 or step != "none", err
+    return child.returncode
+
+
 def wait_of(site: Site, instance_id: object) -> int:
     """Seconds that the end of this launch led to."""
     found = site.one("SELECT arithmetic FROM decisions WHERE action = 'end' AND instance_id = ?", instance_id)
@@ -200,30 +209,72 @@ def test_a_load_that_moves_is_not_cut_off_and_one_that_hangs_is(fake_site: Site)
 
 def test_memory_of_a_card_that_ran_out_holds_until_more_is_free(fake_site: Site) -> None:
     """Peers 5.14 too: the failed launch keeps no reservation."""
-
-    def drive(mib: int) -> None:
-        fake_site.env |= {"DRIVER_CARD": "GPU-aaaa", "DRIVER_MIB": str(mib)}
-        child = fake_site.start(argv=DRIVER)
-        _, err = child.communicate(timeout=60)
-        assert child.returncode == 0, err
-
     fake(fake_site, "oom", resources={"gpu_memory": "100MiB"})
-    eventually(lambda: drive(8192) or failures(fake_site), "out of memory")
+    eventually(lambda: drive(fake_site, 8192) or failures(fake_site), "out of memory")
     assert failures(fake_site)[0]["reason"] == "oom-gpu"
     assert fake_site.rows("SELECT * FROM reservations WHERE released_ts IS NULL") == []
     known = fake_site.one("SELECT oom_mib, gpu FROM memory_observations")
     assert known == {"oom_mib": 9216, "gpu": "GPU-aaaa"}
     fake_site.edit("UPDATE instances SET retry_ts = 1")
     for _ in range(3):
-        drive(8192)
+        drive(fake_site, 8192)
     row = fake_site.newest()["alpha"]
     assert (row["status"], row["reason"]) == ("created", "gpu-memory")
     assert "with 9216 MiB it ran out of memory" in str(row["detail"])
     assert len(failures(fake_site)) == 1
     held = fake_site.one("SELECT arithmetic FROM decisions WHERE action = 'hold'")
     assert json.loads(str(held["arithmetic"]))["oom_mib"] == 9216
-    drive(16384)  # more is free
-    eventually(lambda: drive(16384) or len(failures(fake_site)) == 2, "it was tried with more")
+    drive(fake_site, 16384)  # more is free
+    eventually(lambda: drive(fake_site, 16384) or len(failures(fake_site)) == 2, "it was tried with more")
+
+
+def test_a_change_finds_the_memory_that_the_old_launch_gave_back(fake_site: Site) -> None:
+    """Peers 5.23: stop, gone, memory back, start, in one pass when the memory is back at once."""
+    fake(fake_site, "none", resources={"gpu_memory": "6000MiB"})
+    eventually(
+        lambda: drive(fake_site, 8192) or fake_site.newest()["alpha"]["status"] == "running", "running"
+    )
+    row = fake_site.newest()["alpha"]
+    held = f"{row['pid']}:6000"
+    fake(fake_site, "busy:0", resources={"gpu_memory": "6000MiB"})
+    drive(fake_site, 8192, held)
+    fresh = fake_site.newest()["alpha"]
+    assert fresh["id"] != row["id"]
+    assert fresh["status"] in {"loading", "running"}
+    assert "hold" not in [action for action, _ in fake_site.decisions("alpha")]
+
+
+def test_memory_that_is_not_back_yet_is_waited_for(fake_site: Site) -> None:
+    """Peers 5.11: it is held, with the arithmetic, never launched on hope; the next pass looks again."""
+    fake(fake_site, "none", resources={"gpu_memory": "6000MiB"})
+    eventually(
+        lambda: drive(fake_site, 8192) or fake_site.newest()["alpha"]["status"] == "running", "running"
+    )
+    pid = int(str(fake_site.newest()["alpha"]["pid"]))
+    kill(pid)
+    fake_site.env["DRIVER_CARD"] = "GPU-aaaa"
+    me = f"{os.getpid()}:6000"  # the driver still counts it as taken
+    eventually(lambda: drive(fake_site, 8192, me) or failures(fake_site), "the end is seen")
+    fake_site.edit("UPDATE instances SET retry_ts = 1")
+    drive(fake_site, 8192, me)
+    row = fake_site.newest()["alpha"]
+    assert (row["status"], row["reason"]) == ("created", "gpu-memory")
+    drive(fake_site, 8192)
+    assert fake_site.newest()["alpha"]["status"] in {"loading", "running"}
+
+
+def test_killed_between_a_roll_back_and_its_start_the_next_pass_goes_on(fake_site: Site) -> None:
+    fake(fake_site, "none")
+    good = fake_site.settle()["alpha"]
+    fake(fake_site, "bad-option")
+    fake_site.once("-q")
+    bad = fake_site.newest()["alpha"]
+    eventually(lambda: bad["status"] == "error" or os.path.exists(str(bad["exit_path"])), "it has ended")
+    if ("rollback", "bad-option") not in fake_site.decisions("alpha"):
+        assert drive(fake_site, 8192, step="before-intent") == -9
+        assert fake_site.decisions("alpha")[-1] == ("rollback", "bad-option")
+        assert fake_site.live() == {}
+    assert fake_site.settle()["alpha"]["launch_hash"] == good["launch_hash"]
 
 
 def test_an_operators_words_leave_their_transitions_in_the_journal(fake_site: Site) -> None:

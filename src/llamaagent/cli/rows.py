@@ -71,10 +71,9 @@ def _row(
         gave_up=row.get("gave_up_ts") is not None,
         now=now,
     )
-    gone = row.get("alive") is False
+    gone, told = row.get("alive") is False, row.get("rolled_back")
     uptime = _uptime_s(row, known, now)
-    made = {column: row.get(column) for column in PROFILE_COLUMNS}
-    made |= {
+    made = {column: row.get(column) for column in PROFILE_COLUMNS} | {
         "status": known or "stopped",
         "state": f"{shown}, but its process is gone" if gone else shown,
         "wanted": want.wanted if want is not None else False,
@@ -85,13 +84,12 @@ def _row(
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want) or gone or row.get("rolled_back") is not None,
-        "rolled_back": row.get("rolled_back"),
+        "problem": is_problem(known, want) or gone or told is not None,
+        "rolled_back": told,
     }
     made |= _declared(row, profile)
-    made["outdated_by"] = _outdated_by(row, profile) if known in st.LIVE and profile is not None else None
-    made["outdated"] = made["outdated_by"] is not None
-    made["binary"] = row.get("binary")
+    because = _outdated_by(row, profile) if known in st.LIVE and profile is not None else None
+    made |= {"outdated": because is not None, "outdated_by": because, "binary": row.get("binary")}
     if made["tokens_per_second"] is not None:
         made["tokens_per_second"] = round(float(str(made["tokens_per_second"])), 2)
     return made

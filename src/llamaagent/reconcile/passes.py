@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.wish import in_force as still_counts
 from llamaagent.reconcile.context import Borders
-from llamaagent.reconcile.decide import Subject, World, decide
+from llamaagent.reconcile.decide import World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing, rolled_back
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
 from llamaagent.reconcile.record import Recorded, record
-from llamaagent.reconcile.retiring import approved, held_back, hold_back, retire
+from llamaagent.reconcile.retiring import held_back, hold_back, retire
+from llamaagent.reconcile.subjects import world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
-    from llamaagent.domain.profile import Profile
-    from llamaagent.domain.sight import Sight
-    from llamaagent.reconcile.again import Past
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.git import GitState
 
@@ -58,6 +54,10 @@ class _Asked:
             self._gpus = self._ctx.read_gpus()
         return self._gpus
 
+    def forget_gpus(self) -> None:
+        """The next question is asked anew."""
+        self._gpus = None
+
     def git(self) -> tuple[str | None, int | None]:
         if self._git is None:
             from llamaagent.reconcile.git import GitState, describe
@@ -86,19 +86,15 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         sure |= unsure
         if unsure and _adopt(ctx, declared):
             continue
-        _join(ctx, rows, view)
-        if any(row.status == st.LOADING for row in rows):
-            from llamaagent.reconcile.progress import note_progress
-
-            note_progress(ctx, rows, view)
+        _keep_seen(ctx, rows, view)
         if (
             not plan.actions
             or not _carry_out(ctx, plan, rows, declared, view, borders, done)
             or ctx.clock.monotonic() >= until
         ):
             break
-        if any(action.kind == act.ROLLBACK for action in done):
-            declared = rolled_back(ctx.wishes, declared)
+        asked.forget_gpus()  # something ended: what its card has free now is another matter
+        declared = rolled_back(ctx.wishes, declared)
         patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until)
@@ -141,68 +137,21 @@ def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
     return decide(world(ctx, declared, rows, view)), rows, view, declared
 
 
-def world(
-    ctx: Context, declared: Declared, rows: Iterable[Instance], view: View, *, first: bool = True
-) -> World:
-    """Everything that `decide` is told. first: the pass's first look, whose probes count."""
-    overrides = ctx.wishes.overrides()
-    by_name = {row.profile: row for row in rows}
-    names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
-    subjects = []
-    for name in sorted(names):
-        row = by_name.get(name)
-        if not ctx.chosen(name):
-            continue
-        profile, sight = declared.profiles.get(name), view.sights.get(row.id) if row is not None else None
-        subjects.append(
-            Subject(
-                name,
-                profile,
-                declared.gone.get(name, "retired"),
-                row,
-                sight,
-                overrides.get(name),
-                _age_s(ctx, row),
-                first and ctx.counting,
-                _stalled_s(ctx, row, sight),
-                name in declared.rolled_back,
-                _past(ctx, row, profile),
-            )
-        )
-    return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
-
-
-def _past(ctx: Context, row: Instance | None, profile: Profile | None) -> Past | None:
-    """Of a launch that failed only; most have none."""
-    if row is None or profile is None or row.status != st.ERROR:
-        return None
-    from llamaagent.reconcile.past import past_of
-
-    return past_of(ctx, row, profile)
-
-
-def _stalled_s(ctx: Context, row: Instance | None, sight: Sight | None) -> int | None:
-    """How long a loading server has made no progress; None when it does not load."""
-    if row is None or sight is None or row.status != st.LOADING:
-        return None
-    from llamaagent.reconcile.progress import stalled_s
-
-    return stalled_s(row, sight, ctx.clock.boottime())
-
-
-def _age_s(ctx: Context, row: Instance | None) -> int | None:
-    """How long the server lives by the clock since boot; the wall clock may have been set since."""
-    if row is None or row.start_ticks is None or row.status not in st.LIVE:
-        return None
-    age = ctx.clock.boottime() - row.start_ticks / os.sysconf("SC_CLK_TCK")
-    return int(age) if age >= 0 else None  # a host without /proc counts its ticks otherwise
-
-
 def _look(ctx: Context, declared: Declared, until: float) -> tuple[tuple[Instance, ...], View]:
     rows = ctx.instances.newest()
     patience = max((p.health.timeout_s for p in declared.profiles.values()), default=0)
     deadline = max(0.2, min(patience, PROBE_DEADLINE_S, until - ctx.clock.monotonic()))
     return rows, observe(ctx, rows, declared.profiles, deadline)
+
+
+def _keep_seen(ctx: Context, rows: Iterable[Instance], view: View) -> None:
+    """Store what was only seen: pids that were not known yet, and how far loads have come."""
+    rows = tuple(rows)
+    _join(ctx, rows, view)
+    if any(row.status == st.LOADING for row in rows):
+        from llamaagent.reconcile.progress import note_progress
+
+        note_progress(ctx, rows, view)
 
 
 def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:

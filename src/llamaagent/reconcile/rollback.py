@@ -24,7 +24,7 @@ def roll_back(wishes: WishStore, declared: Declared, refused: dict[tuple[str, st
             continue
         profiles[name] = profile_from_document(before.document, before.source, before.line or 1)
         told[name] = (
-            f"rolled back to the revision of {before.healthy_at}: the changed profile never became healthy "
+            f"rolled back to the revision declared {before.declared_at}: the changed profile never became healthy "
             f"({refused[name, profile.profile_hash]}); it is tried again when it changes, "
             f"or by: llamaagent restart {name}"
         )

@@ -1,0 +1,78 @@
+"""Everything that `decide` is told of each profile, put together from what was declared, stored and seen."""
+
+from __future__ import annotations
+
+import os
+
+from llamaagent.domain import instance as st
+from llamaagent.reconcile.decide import Subject, World
+from llamaagent.reconcile.retiring import approved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llamaagent.domain.instance import Instance
+    from llamaagent.domain.profile import Profile
+    from llamaagent.domain.sight import Sight
+    from llamaagent.reconcile.again import Past
+    from llamaagent.reconcile.context import Context
+    from llamaagent.reconcile.declared import Declared
+    from llamaagent.reconcile.observe import View
+
+
+def world(
+    ctx: Context, declared: Declared, rows: Iterable[Instance], view: View, *, first: bool = True
+) -> World:
+    """Everything that `decide` is told. first: the pass's first look, whose probes count."""
+    overrides = ctx.wishes.overrides()
+    by_name = {row.profile: row for row in rows}
+    names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
+    subjects = []
+    for name in sorted(names):
+        row = by_name.get(name)
+        if not ctx.chosen(name):
+            continue
+        profile, sight = declared.profiles.get(name), view.sights.get(row.id) if row is not None else None
+        subjects.append(
+            Subject(
+                name,
+                profile,
+                declared.gone.get(name, "retired"),
+                row,
+                sight,
+                overrides.get(name),
+                _age_s(ctx, row),
+                first and ctx.counting,
+                _stalled_s(ctx, row, sight),
+                name in declared.rolled_back,
+                _past(ctx, row, profile),
+            )
+        )
+    return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _past(ctx: Context, row: Instance | None, profile: Profile | None) -> Past | None:
+    """Of a launch that failed only; most have none."""
+    if row is None or profile is None or row.status != st.ERROR:
+        return None
+    from llamaagent.reconcile.past import past_of
+
+    return past_of(ctx, row, profile)
+
+
+def _stalled_s(ctx: Context, row: Instance | None, sight: Sight | None) -> int | None:
+    """How long a loading server has made no progress; None when it does not load."""
+    if row is None or sight is None or row.status != st.LOADING:
+        return None
+    from llamaagent.reconcile.progress import stalled_s
+
+    return stalled_s(row, sight, ctx.clock.boottime())
+
+
+def _age_s(ctx: Context, row: Instance | None) -> int | None:
+    """How long the server lives by the clock since boot; the wall clock may have been set since."""
+    if row is None or row.start_ticks is None or row.status not in st.LIVE:
+        return None
+    age = ctx.clock.boottime() - row.start_ticks / os.sysconf("SC_CLK_TCK")
+    return int(age) if age >= 0 else None  # a host without /proc counts its ticks otherwise
