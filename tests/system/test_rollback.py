@@ -64,6 +64,31 @@ def test_a_change_that_never_becomes_healthy_is_rolled_back(
     assert fake_site.run("status").rc == 0
 
 
+@pytest.fixture(params=["embedded", pytest.param("binary", marks=pytest.mark.binary)])
+def true_site(
+    request: pytest.FixtureRequest, tmp_path: Path, port_block: tuple[int, int], tiny_model: str
+) -> Iterator[Site]:
+    """A site of llama.cpp itself, inside Python and as the program."""
+    embedded = request.param == "embedded"
+    binary = "embedded" if embedded else str(request.getfixturevalue("llama_server_binary"))
+    made = Site(tmp_path, port_block, binary, tiny_model)
+    yield made
+    made.stop_all()
+
+
+@pytest.mark.embedded
+def test_llama_cpp_itself_is_rolled_back_from_a_broken_model(true_site: Site, tmp_path: Path) -> None:
+    true_site.profile("alpha")
+    good = true_site.settle(deadline_s=60)["alpha"]
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"not a model at all" * 100)
+    true_site.profile("alpha", model=str(broken), restart={"backoff": "0s"})
+    back = rolled_back(true_site)
+    assert back["launch_hash"] == good["launch_hash"]
+    bad = true_site.one("SELECT * FROM instances WHERE status = 'error' ORDER BY id DESC LIMIT 1")
+    assert bad["reason"] == "bad-model"
+
+
 def test_a_roll_back_is_told_once_and_its_end_once(fake_site: Site) -> None:
     fake(fake_site, "none")
     fake_site.settle()
@@ -76,6 +101,19 @@ def test_a_roll_back_is_told_once_and_its_end_once(fake_site: Site) -> None:
     fake(fake_site, "none")
     ended = [line for _ in range(4) for line in fake_site.once().err.splitlines()]
     assert [line for line in ended if line.startswith("ended: alpha: rolled back")]
+
+
+def test_a_roll_back_lasts_while_others_come_and_go(fake_site: Site) -> None:
+    fake(fake_site, "none")
+    fake(fake_site, "none", "beta")
+    fake_site.settle()
+    fake(fake_site, "bad-option")
+    rolled_back(fake_site)
+    fake_site.once()
+    fake(fake_site, "none", "beta", state="stopped")
+    assert fake_site.once().err == ""  # a pass of several rounds has no news about alpha
+    assert fake_site.newest()["beta"]["status"] == "stopped"
+    assert "alpha  running" in fake_site.run("status").out
 
 
 def test_the_same_bad_content_is_known_again_after_a_detour(fake_site: Site) -> None:

@@ -16,7 +16,10 @@ def roll_back(wishes: WishStore, declared: Declared, refused: dict[tuple[str, st
     refused: (profile, profile hash) -> why. A profile that changed since is another revision, so it is tried.
     """
     names = [n for n, p in declared.profiles.items() if (n, p.profile_hash) in refused]
-    profiles, told = dict(declared.profiles), {}
+    profiles, told = (
+        dict(declared.profiles),
+        dict(declared.rolled_back),
+    )  # those of an earlier look of this pass
     for name in names:
         profile = profiles[name]
         before = wishes.healthy_before(name, profile.launch_hash) if profile.update.rollback else None
