@@ -11,6 +11,7 @@ FAKE_MODE holds words separated by commas:
   hang              accepts, never answers  ignore-sigterm       only SIGKILL ends it
   slow-term:S       takes S seconds to end  fork-grandchild      its child leaves the session
   busy:N            N requests in the gauge
+  slow-load:S       reads for S seconds, 503 meanwhile, then healthy
   busy-file:PATH    as many as stand in that file, or with from:N in it one from the N-th /metrics on
 
 GET /spew/BYTES/LINE writes so many bytes into the log, in lines of LINE bytes (0: no line end at all).
@@ -61,7 +62,8 @@ class Server:
         self.port = int(option("--port", "8080"))
         self.model = option("--model", "none.gguf")
         self.key = os.environ.get("LLAMA_API_KEY")
-        self.ready_at = BEGIN + float(option("--delay-ready", mode.get("delay-ready") or "0"))
+        wait = mode.get("delay-ready") or mode.get("slow-load") or "0"
+        self.ready_at = BEGIN + float(option("--delay-ready", wait))
         self.said_ready = False
         self.tasks = 0
         self.asked = 0
@@ -104,7 +106,8 @@ class Server:
         while True:
             if "exit-after" in self.mode and time.monotonic() > BEGIN + float(self.mode["exit-after"]):
                 os.abort()
-            self.ready()
+            if not self.ready() and "slow-load" in self.mode:
+                read_on()
             if listener is None:
                 time.sleep(0.02)
                 continue
@@ -218,6 +221,12 @@ def spew(size: int, line: int) -> None:
             text = b"x" * 65536
         text = text[:size]
         size -= os.write(2, text)
+
+
+def read_on() -> None:
+    """A few MiB of reading, as a load does."""
+    with open("/dev/zero", "rb", buffering=0) as file:
+        file.read(4 << 20)
 
 
 def append(path: str, text: str) -> None:

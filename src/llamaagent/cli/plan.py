@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from llamaagent.base.errors import WORK_TO_DO
+from llamaagent.cli.outdated import sentences
 from llamaagent.cli.output import emit, say
-from llamaagent.cli.rows import moment
+from llamaagent.cli.rows import moment, profile_rows
 from llamaagent.cli.run import refuse_broken_settings
 from llamaagent.cli.site import context, known_names, load, matching, reading
 from llamaagent.domain import instance as st
@@ -37,6 +38,9 @@ def run(values: Values) -> int:
         plan, instances, _, declared = preview(ctx)
         actions = _foreseen(ctx, plan, instances, declared)
         waiting = _waiting(ctx, instances, declared)
+        old = [
+            line for line in sentences(opened, profile_rows(opened, db)) if ctx.chosen(line.split(" ", 1)[0])
+        ]
     rows = [
         {
             "action": action.kind,
@@ -51,10 +55,12 @@ def run(values: Values) -> int:
     ]
     for fault in opened.site.faults:
         say(str(fault))
-    for name, text in declared.kept.items():
+    for name, text in (declared.kept | declared.rolled_back).items():
         say(f"{name}: {text}")
     for name, ts in waiting:
         say(f"{name}: outside schedule, starts {moment(ts)}")
+    for line in old:
+        say(line)
     emit(values, rows, _COLUMNS, shown=("action", "profile", "reason", "detail"), empty="nothing to do")
     by_name = {row.profile: row for row in instances}
     work = any(_is_work(action, by_name.get(action.profile)) for action in actions)

@@ -70,10 +70,9 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         gave_up=row.get("gave_up_ts") is not None,
         now=now,
     )
-    gone = row.get("alive") is False
+    gone, told = row.get("alive") is False, row.get("rolled_back")
     uptime = _uptime_s(row, known, now)
-    made = {column: row.get(column) for column in PROFILE_COLUMNS}
-    made |= {
+    made = {column: row.get(column) for column in PROFILE_COLUMNS} | {
         "status": known or "stopped",
         "state": f"{shown}, but its process is gone" if gone else shown,
         "wanted": want.wanted if want is not None else False,
@@ -84,13 +83,12 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want, str(reason) if reason else None)
-        or gone
-        or row.get("rolled_back") is not None,
-        "rolled_back": row.get("rolled_back"),
+        "problem": is_problem(known, want, str(reason) if reason else None) or gone or told is not None,
+        "rolled_back": told,
     }
     made |= _declared(row, profile)
-    made["outdated"] = known in st.LIVE and profile is not None and _outdated(row, profile)
+    because = _outdated_by(row, profile) if known in st.LIVE and profile is not None else None
+    made |= {"outdated": because is not None, "outdated_by": because, "binary": row.get("binary")}
     if made["tokens_per_second"] is not None:
         made["tokens_per_second"] = round(float(str(made["tokens_per_second"])), 2)
     return made
@@ -120,25 +118,25 @@ def _stays_down(profile: Profile | None, reason: object) -> bool:
     return policy == "never" or (policy == "on-failure" and reason == "exited")
 
 
-def _outdated(row: dict[str, object], profile: Profile) -> bool:
-    """Whether a launch now would be another one: changed profile, replaced binary or model file."""
+def _outdated_by(row: dict[str, object], profile: Profile) -> str | None:
+    """Why a launch now would be another one: changed profile, replaced binary or model file; None = it would not."""
     if row.get("launch_hash") != profile.launch_hash:
-        return True
+        return "profile"
     binary, identity = row.get("binary"), row.get("binary_identity")
     if (
         isinstance(binary, str)
         and isinstance(identity, str)
         and file_identity(binary) not in {identity, None}
     ):
-        return True
+        return "build"
     size, mtime, model = row.get("model_size_bytes"), row.get("model_mtime_ns"), profile.model.path
     if model is None or size is None:
-        return False
+        return None
     try:
         found = os.stat(model)
     except OSError:
-        return False
-    return (found.st_size, found.st_mtime_ns) != (size, mtime)
+        return None
+    return "model file" if (found.st_size, found.st_mtime_ns) != (size, mtime) else None
 
 
 def _int(value: object) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llamaagent.cli.outdated import refused_by_build, sentences
 from llamaagent.cli.output import emit_object, say
 from llamaagent.cli.rows import age, moment, profile_rows
 from llamaagent.cli.site import load, reading
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from llamaagent.collect.disk import Shortage
 
 _STALE_PASSES = 5
+_INTERNAL = frozenset({"problem", "uptime", "rolled_back", "outdated_by", "binary"})
 
 
 def run(values: Values) -> int:
@@ -32,6 +34,7 @@ def run(values: Values) -> int:
     faults = [str(fault) for fault in opened.site.faults if fault.severity == "error"]
     problems = [row for row in rows if row["problem"]]
     shortage = _shortage(opened)
+    refused = refused_by_build(opened, rows)
     passed = opened.clock.now() - last if isinstance(last, int) else None
     summary: dict[str, object] = {
         "ok": not problems and not faults,
@@ -48,10 +51,14 @@ def run(values: Values) -> int:
         "disk": None
         if shortage is None
         else shortage._asdict() | {"reports": False, "samples": not shortage.samples_stop},
-        "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
-        "instances": [
-            {k: v for k, v in row.items() if k not in {"problem", "uptime", "rolled_back"}} for row in rows
+        "outdated": [
+            {"profile": r["profile"], "because": r["outdated_by"], "refused": refused.get(str(r["profile"]))}
+            for r in rows
+            if r["outdated"]
         ],
+        "rolled_back": {str(r["profile"]): r["rolled_back"] for r in rows if r["rolled_back"]},
+        "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
+        "instances": [{k: v for k, v in row.items() if k not in _INTERNAL} for row in rows],
     }
     if values.flag("json"):
         emit_object(summary)
@@ -86,7 +93,10 @@ def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, obj
         since = f"  {row['uptime']}" if row["uptime"] else ""
         if row["state"] == "outside schedule" and row["retry_at"]:
             since = f"  starts {moment(row['retry_at'])}"
-        detail = f"  {row['detail']}" if row["problem"] and row["detail"] else ""
+        told = row["rolled_back"] or row["detail"]
+        detail = f"  {told}" if row["problem"] and told else ""
         print(f"{mark} {row['profile']}  {row['state']}{since}{where}{detail}")
+    for line in sentences(opened, rows):
+        print(f"outdated: {line}")
     if not rows:
         say("no profiles; llamaagent new NAME --model FILE writes one")

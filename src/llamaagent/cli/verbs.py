@@ -9,11 +9,13 @@ from llamaagent.cli.output import say
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
-from llamaagent.domain.plan import Action
+from llamaagent.domain.lifecycle import follows
+from llamaagent.domain.plan import DETACH, FORGET, Action
 from llamaagent.domain.wish import Override, wish
 from llamaagent.reconcile.passes import run_pass
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.locks import Lock
+from llamaagent.store.samples import SampleStore
 from llamaagent.store.wishes import WishStore
 
 TYPE_CHECKING = False
@@ -69,13 +71,13 @@ def rm(values: Values) -> int:
             raise UsageError(
                 f"{name} is declared by a file", hint="remove its file, or: llamaagent stop " + name
             )
-        store, wishes, now = InstanceStore(db), WishStore(db), opened.clock.now()
+        wishes, now = WishStore(db), opened.clock.now()
         for name in sorted(names):
             wishes.unsay(name, "rm", user(), os.getuid(), values.text("note"), now)
             wishes.retire(name, now)
         code = _reach(values, opened, db, names, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
-            store.deleted(name)
+            _delete(db, name, opened.clock.now())
             wishes.forget_model(name)
     return code
 
@@ -99,7 +101,25 @@ def _forget(db: Connection, name: str, now: int) -> None:
     row = next((row for row in store.newest() if row.profile == name and row.status not in st.OVER), None)
     if row is not None:
         detail = f"pid {row.pid} is left running" if row.pid is not None else None
-        store.detach(name, Action("detach", name, row.id, "detached", detail), now)
+        action = Action(DETACH, name, row.id, "detached", detail)
+        follows(row.status, action)
+        store.detach(name, action, now)
+        SampleStore(db).log(
+            "info", name, f"detach {name}: detached" + (f" ({detail})" if detail else ""), now
+        )
+
+
+def _delete(db: Connection, name: str, now: int) -> None:
+    """Its ended launches read `deleted` from now on; the history stays."""
+    store = InstanceStore(db)
+    row = next((row for row in store.newest() if row.profile == name), None)
+    if row is None or row.status not in {st.STOPPED, st.ERROR}:
+        return
+    action = Action(FORGET, name, row.id, "removed", f"by {user()}")
+    follows(row.status, action)
+    with db:
+        store.deleted(name, action, now)
+        SampleStore(db).log("info", name, f"forget {name}: removed (by {user()})", now, "decision")
 
 
 def _opened(values: Values) -> Opened:
@@ -134,7 +154,10 @@ def _say_override(values: Values, opened: Opened, db: Connection, name: str, act
     if action in {"start", "restart"} and name not in declared and name not in kept:
         raise UsageError(f"{name} is declared by no file on this host, so nothing can be started")
     override = Override(name, action, now, _until(values, now), declared.get(name), user(), None)
-    WishStore(db).say(override, os.getuid(), values.text("note"), now)
+    with db:
+        WishStore(db).say(override, os.getuid(), values.text("note"), now)
+        if action == "restart" and not values.flag("outdated"):
+            WishStore(db).accept(name)  # what was rolled back is tried again
 
 
 def _until(values: Values, now: int) -> int | None:
@@ -156,9 +179,14 @@ def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
     """The profiles meant. Raises UsageError when none is."""
     known = {p.name for p in opened.site.profiles}
     if values.flag("outdated"):
+        from llamaagent.cli.outdated import refused_by_build
         from llamaagent.cli.rows import profile_rows
 
-        return frozenset(str(row["profile"]) for row in profile_rows(opened, db) if row["outdated"])
+        rows = profile_rows(opened, db)
+        refused = refused_by_build(opened, rows)
+        for name, fault in refused.items():
+            say(f"{name}: left as it runs, the new build would refuse it ({fault})")
+        return frozenset(str(row["profile"]) for row in rows if row["outdated"]) - refused.keys()
     if values.flag("all"):
         return frozenset(known)
     if not values.many("name"):

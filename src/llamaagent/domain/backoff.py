@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Restart
 
 _JITTER = 0.1  # of the wait, up or down: what ended together does not come back together
+_MIX = 2654435761  # spreads sums of texts that differ in a letter
 _DOUBLINGS = 32  # beyond any wait that can be declared
 
 
@@ -23,7 +24,8 @@ def delay_s(restart: Restart, failures: int, seed: str) -> int:
     plain = min(longest, restart.backoff_s << min(max(failures, 1) - 1, _DOUBLINGS))
     import binascii
 
-    spread = binascii.crc32(f"{seed}:{failures}".encode()) / 0xFFFFFFFF * 2 - 1
+    mixed = binascii.crc32(f"{seed}:{failures}".encode()) * _MIX & 0xFFFFFFFF
+    spread = mixed / 0xFFFFFFFF * 2 - 1
     return max(0, round(plain * (1 + _JITTER * spread)))
 
 

@@ -21,7 +21,7 @@ class Past(NamedTuple):
 
     recent: int = 0  # failures of this launch hash within give_up_after.within, since an operator's word
     healthy_hash: str | None = None  # profile hash of the revision to go back to, None = there is none
-    healthy_at: str | None = None  # when that one was healthy last, for people
+    declared_at: str | None = None  # when that one was first declared, for people
     ever_healthy: bool = False  # whether the declared revision ever was
     changed: str | None = None  # the first file that is another one than at the launch
 
@@ -82,7 +82,7 @@ def _goes_back(profile: Profile, row: Instance, past: Past) -> bool:
 def _rollback(row: Instance, past: Past) -> Action:
     detail = (
         f"the changed profile never became healthy ({row.reason}: {row.detail or '-'}); "
-        f"back to the revision of {past.healthy_at}, which was healthy"
+        f"back to the revision declared {past.declared_at}, which was healthy"
     )
     figures = (
         Arithmetic("failures", row.restarts + 1),

@@ -37,10 +37,10 @@ def _killed(ctx: Context, row: Instance, detail: str) -> tuple[str, str]:
     kills = kills_since(baseline)
     if kills is None:
         return "crash", f"{detail}, perhaps for want of memory"
-    where = (baseline or "").rpartition(" ")[0]
     if kills > 0:
+        where = (baseline or "").rpartition(" ")[0]
         return (
             "oom-host",
             f"{detail}; the kernel killed {kills} for want of memory since the launch ({where})",
         )
-    return "crash", f"{detail}, not by the kernel for want of memory ({where})"
+    return "crash", detail

@@ -164,7 +164,9 @@ def _ended(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Acti
     if row.status == st.STOPPING and sight.others_alive:
         return None  # the leader is gone, its children are not: the stop goes on
     if row.status == st.STOPPING:
-        return [_end(subject, row, row.stop_reason or "override", _how(sight), now)]
+        why = row.stop_reason or "override"
+        told = _how(sight) if why in ASKED or not row.detail else f"{row.detail}; {_how(sight)}"
+        return [_end(subject, row, why, told, now)]
     reason = sight.end_reason or ("lost" if not sight.exit_known else "crash")
     return [_end(subject, row, reason, sight.end_detail or _how(sight), now)]
 

@@ -24,7 +24,7 @@ def parameters_hash(profile: Profile) -> str:
     """Names everything that a profile says and that bears on how much memory a launch takes."""
     from hashlib import sha256
 
-    said = [profile.argv, profile.resources.gpus, profile.runtime.wrap]
+    said = [profile.argv, profile.resources.gpus, profile.runtime.env, profile.runtime.wrap]
     return sha256(json.dumps(said).encode()).hexdigest()
 
 

@@ -61,6 +61,10 @@ class _Asked:
             self._gpus = self._ctx.read_gpus()
         return self._gpus
 
+    def forget_gpus(self) -> None:
+        """The next question is asked anew."""
+        self._gpus = None
+
     def git(self) -> tuple[str | None, int | None]:
         if self._git is None:
             from llamaagent.reconcile.git import GitState, describe
@@ -91,19 +95,15 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         sure |= unsure
         if unsure and _adopt(ctx, declared):
             continue
-        _join(ctx, rows, view)
-        if any(row.status == st.LOADING for row in rows):
-            from llamaagent.reconcile.progress import note_progress
-
-            note_progress(ctx, rows, view)
+        _keep_seen(ctx, rows, view)
         if (
             not plan.actions
             or not _carry_out(ctx, plan, rows, declared, view, borders, done)
             or ctx.clock.monotonic() >= until
         ):
             break
-        if any(action.kind == act.ROLLBACK for action in done):
-            declared = rolled_back(ctx.wishes, declared)
+        asked.forget_gpus()  # something ended: what its card has free now is another matter
+        declared = rolled_back(ctx.wishes, declared)
         patience = patience or min(until, ctx.clock.monotonic() + _STOP_WAIT_S)
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until, probes)
@@ -171,6 +171,16 @@ def _look(
             for news in view.news:
                 watched.keep(news)
     return rows, view
+
+
+def _keep_seen(ctx: Context, rows: Iterable[Instance], view: View) -> None:
+    """Store what was only seen: pids that were not known yet, and how far loads have come."""
+    rows = tuple(rows)
+    _join(ctx, rows, view)
+    if any(row.status == st.LOADING for row in rows):
+        from llamaagent.reconcile.progress import note_progress
+
+        note_progress(ctx, rows, view)
 
 
 def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:

@@ -24,5 +24,5 @@ def past_of(ctx: Context, row: Instance, profile: Profile) -> Past:
         return past
     found = ctx.wishes.healthy_before(row.profile, row.launch_hash or "")
     if found is not None:
-        past = past._replace(healthy_hash=found.profile_hash, healthy_at=found.healthy_at)
+        past = past._replace(healthy_hash=found.profile_hash, declared_at=found.declared_at)
     return past._replace(ever_healthy=ctx.wishes.ever_healthy(row.profile, row.launch_hash or ""))

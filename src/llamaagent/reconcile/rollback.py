@@ -16,7 +16,10 @@ def roll_back(wishes: WishStore, declared: Declared, refused: dict[tuple[str, st
     refused: (profile, profile hash) -> why. A profile that changed since is another revision, so it is tried.
     """
     names = [n for n, p in declared.profiles.items() if (n, p.profile_hash) in refused]
-    profiles, told = dict(declared.profiles), {}
+    profiles, told = (
+        dict(declared.profiles),
+        dict(declared.rolled_back),
+    )  # those of an earlier look of this pass
     for name in names:
         profile = profiles[name]
         before = wishes.healthy_before(name, profile.launch_hash) if profile.update.rollback else None
@@ -24,7 +27,7 @@ def roll_back(wishes: WishStore, declared: Declared, refused: dict[tuple[str, st
             continue
         profiles[name] = profile_from_document(before.document, before.source, before.line or 1)
         told[name] = (
-            f"rolled back to the revision of {before.healthy_at}: the changed profile never became healthy "
+            f"rolled back to the revision declared {before.declared_at}: the changed profile never became healthy "
             f"({refused[name, profile.profile_hash]}); it is tried again when it changes, "
             f"or by: llamaagent restart {name}"
         )

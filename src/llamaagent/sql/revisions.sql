@@ -52,7 +52,7 @@ SELECT profile, profile_hash, refusal FROM profile_revisions WHERE refused_ts IS
 
 -- name: select_healthy_before
 -- The newest content of the launch that was healthy last: labels and the like may have changed since without a launch.
-SELECT r.profile_hash, r.document, r.source, r.line, datetime(h.healthy_ts, 'unixepoch')
+SELECT r.profile_hash, r.document, r.source, r.line, datetime(r.first_seen_ts, 'unixepoch')
   FROM profile_revisions AS r
   JOIN (SELECT launch_hash, max(healthy_ts) AS healthy_ts FROM profile_revisions
          WHERE profile = :profile AND healthy_ts IS NOT NULL GROUP BY launch_hash) AS h USING (launch_hash)

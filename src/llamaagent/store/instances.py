@@ -106,8 +106,8 @@ class InstanceStore:
 
     def of_profile(self, profile: str, limit: int = 50) -> tuple[Instance, ...]:
         """Every launch of a profile, newest first."""
-        given = {"profile": profile, "limit": limit}
-        return tuple(Instance(*row) for row in self._db.execute(_SQL["select_profile_history"], given))
+        found = self._db.execute(_SQL["select_profile_history"], {"profile": profile, "limit": limit})
+        return tuple(Instance(*row) for row in found)
 
     def ports(self) -> dict[str, int]:
         """The port each profile used last."""
@@ -240,14 +240,10 @@ class InstanceStore:
         ts: int,
     ) -> None:
         """-> stopped or error; the reservations go in the same transaction."""
-        given = {
-            "id": row.id,
-            "status": action.status or "stopped",
-            "reason": action.reason,
-            "detail": action.detail,
-        }
-        given |= {"exit_code": exit_code, "exit_signal": exit_signal, "retry_ts": action.due_ts}
-        given["restarts"] = action.restarts
+        given = {"id": row.id, "status": action.status or "stopped"}
+        given |= {"reason": action.reason, "detail": action.detail}
+        given |= {"exit_code": exit_code, "exit_signal": exit_signal}
+        given |= {"retry_ts": action.due_ts, "restarts": action.restarts}
         with self._db:
             self._db.execute(_SQL["update_ended"], {**given, "ts": ts, "ended_ts": ended_ts})
             self._db.execute(_SQL["release_reservations"], {"instance_id": row.id, "ts": ts})
@@ -264,9 +260,10 @@ class InstanceStore:
         """Tell whether this launch has a row, live or ended."""
         return self._db.execute(_SQL["select_launch"], {"launch_id": launch_id}).get is not None
 
-    def deleted(self, profile: str) -> None:
+    def deleted(self, profile: str, action: Action, ts: int) -> None:
         """Mark the ended launches of a retired profile."""
         with self._db:
+            self._journal.decide(action, action.instance_id, ts)
             self._db.execute(_SQL["update_deleted"], {"profile": profile})
 
     def effective(self, instance_id: int, context_size: int | None, gpu_layers: int | None) -> None:

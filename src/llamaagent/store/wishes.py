@@ -32,13 +32,13 @@ class Revision(NamedTuple):
 
 
 class Healthy(NamedTuple):
-    """A revision that was healthy once: what a roll-back returns to. healthy_at: UTC, for people."""
+    """A revision that was healthy once: what a roll-back returns to. declared_at: when first seen, UTC, for people."""
 
     profile_hash: str
     document: str
     source: str
     line: int | None
-    healthy_at: str
+    declared_at: str
 
 
 class WishStore:

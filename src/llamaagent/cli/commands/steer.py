@@ -9,7 +9,8 @@ STEER = (
     Spec(
         "start",
         DAILY,
-        "Start profiles now, whatever their files say, until reset.",
+        "Start profiles now, whatever their files say, until reset.\n\n"
+        "A profile that the agent gave up on is tried again.",
         "verbs:start",
         (ALL, FOR, UNTIL, TIMEOUT, NO_WAIT, NOTE),
         (NAMES,),
@@ -27,7 +28,8 @@ STEER = (
     Spec(
         "restart",
         DAILY,
-        "Stop profiles and start them again.",
+        "Stop profiles and start them again.\n\n"
+        "A changed profile that was rolled back is tried once more as its file says.",
         "verbs:restart",
         (
             ALL,

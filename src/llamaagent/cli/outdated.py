@@ -1,0 +1,45 @@
+"""What runs as it would not be launched now, and what a replaced llama-server would refuse, in words."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llamaagent.cli.site import Opened
+
+_WORDS = {
+    "build": "runs an old build: the program was replaced since",
+    "model file": "runs an old model file: it was replaced since",
+    "profile": "runs as its profile was before",
+}
+
+
+def refused_by_build(opened: Opened, rows: Iterable[dict[str, object]]) -> dict[str, str]:
+    """Profiles of which the replaced program would refuse an option, and the fault; the old build runs on with them."""
+    found: dict[str, str] = {}
+    for row in rows:
+        if row["outdated_by"] != "build":
+            continue
+        for fault in opened.site.faults:
+            about = fault.profile == row["profile"] or fault.file == row["source"]
+            if fault.severity == "error" and about and f"{row['binary']} has no such option" in fault.message:
+                found.setdefault(str(row["profile"]), str(fault))
+    return found
+
+
+def sentences(opened: Opened, rows: Iterable[dict[str, object]]) -> list[str]:
+    """One line for each instance that a launch now would make anew, and for each that would be refused."""
+    rows = list(rows)
+    refused = refused_by_build(opened, rows)
+    lines = []
+    for row in rows:
+        because = row["outdated_by"]
+        if because is None:
+            continue
+        name = str(row["profile"])
+        remedy = f"llamaagent restart {name}" if because == "profile" else "llamaagent restart --outdated"
+        if name in refused:
+            remedy = f"the new build would refuse it ({refused[name]})"
+        lines.append(f"{name} {_WORDS[str(because)]}; {remedy}")
+    return lines
