@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.domain.instance import Identity
+
 # Health as one probe saw it.
 OK = "ok"
 LOADING = "loading"
@@ -34,6 +38,7 @@ class Sight(NamedTuple):
     requests_processing: int | None = None
     detail: str | None = None  # what the probe found wrong
     stalled_s: int | None = None  # busy for so long without a new token
+    heir: Identity | None = None  # the server now, when the process that was launched has handed over to it
     kernel_state: str | None = None  # of a process that outlived SIGKILL: the letter of /proc/PID/stat
 
     @property

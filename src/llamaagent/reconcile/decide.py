@@ -11,7 +11,7 @@ from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.plan import Action, Arithmetic, Plan
 from llamaagent.domain.wish import Override, Wish, in_force, wish
-from llamaagent.reconcile.health import healthy, judge, past_bearing, unkillable
+from llamaagent.reconcile.health import healthy, judge, past_bearing, remains, unkillable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
         return ended
     if row.status == st.STOPPING:
         return _stopping(subject, row, sight, now)
-    stop = _reason_to_stop(subject, row, want, now)
+    stop = remains(sight) or _reason_to_stop(subject, row, want, now)
     if stop is not None:
         return [_stop(subject, row, sight, stop, now)]
     return judge(subject, row, sight, now)
@@ -180,8 +180,8 @@ def _ended(row: Instance, sight: Sight, profile: Profile | None, now: int) -> li
             return [_end(row, "not-launched", "the agent ended before the launch was made", profile, now)]
     if sight.wrapper_alive and not sight.exit_known:
         return []  # the wrapper is about to write the exit status
-    if row.status == st.STOPPING and sight.others_alive:
-        return None  # the leader is gone, its children are not: the stop goes on
+    if sight.others_alive:
+        return None  # the leader is gone, its children are not: they are stopped first
     if row.status == st.STOPPING:
         return [_end(row, row.stop_reason or "override", _how(sight), profile, now)]
     reason = sight.end_reason or ("lost" if not sight.exit_known else "crash")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llamaagent.launch.adopt import Found
     from llamaagent.reconcile.context import Context
 
+NOTHING: Mapping[int, int] = {}
 PROBE_DEADLINE_S = 8.0  # the longest that one look may wait, whatever health.timeout says
 
 
@@ -34,6 +35,7 @@ class View(NamedTuple):
     counters: dict[int, ServerCounters]
     found: dict[str, Found]
     news: tuple[Watched, ...] = ()
+    own_tokens: Mapping[int, int] = NOTHING  # of the counters, what our own probes used
 
 
 def observe(
@@ -59,6 +61,7 @@ def observe(
     alive_rows = [row for row in live if bodies[row.id].server_alive]
     asked = ask(ctx, alive_rows, profiles, deadline_s, watched, probes or Probes(asking=False))
     listening = _listening(alive_rows, found, ctx)
+    own = {key: kept.tokens for key, kept in watched.items()}
     stalls = Stalls(ctx)
     sights: dict[int, Sight] = {}
     news: list[Watched] = []
@@ -74,7 +77,7 @@ def observe(
             sight = sight._replace(stalled_s=stalls.length_s(after))
             news += [after] if after != before else []
         sights[row.id] = sight
-    return View(boot, sights, asked.counters, found, tuple(news))
+    return View(boot, sights, asked.counters, found, tuple(news), own)
 
 
 def _who_listens(listening: Mapping[int, str], row: Instance, profile: Profile | None) -> str:
@@ -115,8 +118,16 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
         sight = sight._replace(exit_known=True, exit_code=record.exit_code, exit_signal=record.exit_signal)
     from llamaagent.launch.adopt import members
 
-    others = bool(members(wrapper, server, row.launch_id, ctx.host))
-    return sight._replace(others_alive=others and not sight.wrapper_alive)
+    left = members(wrapper, server, row.launch_id, ctx.host)
+    if sight.wrapper_alive or not left:
+        return sight
+    if row.status != st.STOPPING:
+        from llamaagent.reconcile.heirs import heir
+
+        after = heir(row, left, sight.exit_code, ctx.host)
+        if after is not None:
+            return sight._replace(server_alive=True, heir=after)
+    return sight._replace(others_alive=True)
 
 
 def _listening(rows: list[Instance], found: Mapping[str, Found], ctx: Context) -> dict[int, str]:

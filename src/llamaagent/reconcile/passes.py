@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llamaagent.collect.gpu import GpuReading
-    from llamaagent.domain.instance import Instance
+    from llamaagent.domain.instance import Identity, Instance
     from llamaagent.domain.plan import Action, Plan
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.git import GitState
@@ -184,8 +184,12 @@ def _look(
 
 
 def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
-    """Rows whose pid was not stored get it: the agent ended between the spawn and the storing."""
+    """Rows get the pid that was not stored, because the agent was killed, or that is another one now."""
     for row in rows:
+        sight = view.sights.get(row.id)
+        if sight is not None and sight.heir is not None:
+            _hand_over(ctx, row, sight.heir)
+            continue
         found = view.found.get(row.launch_id or "") if row.status in st.LIVE and row.pid is None else None
         if found is None or found.server is None:
             continue
@@ -193,6 +197,27 @@ def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
         ctx.instances.spawned(row.id, found.wrapper, found.server, now)
         action = act.Action(act.ADOPT, row.profile, row.id, "adopted", f"pid {found.server.pid}")
         ctx.journal.note(action, now)
+        if found.wrapper is None:
+            _forget_exit(row)
+
+
+def _hand_over(ctx: Context, row: Instance, server: Identity) -> None:
+    """The launch goes on in another process than the one that was started."""
+    now = ctx.clock.now()
+    detail = f"pid {server.pid}, which the process that was launched left in its place"
+    with ctx.db:
+        ctx.instances.spawned(row.id, row.wrapper, server, now)
+        ctx.journal.decide(act.Action(act.ADOPT, row.profile, row.id, "adopted", detail), row.id, now)
+    _forget_exit(row)
+
+
+def _forget_exit(row: Instance) -> None:
+    """What the first process of a launch left behind says nothing about the one that goes on."""
+    import contextlib
+
+    if row.exit_path is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(row.exit_path)
 
 
 def _seen_lately(ctx: Context) -> bool:
