@@ -30,7 +30,6 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
         schedule=Schedule(("Mon-Fri 08:00-18:00",)),
         evict=Evict(pinned=True),
         idle=Idle(stop_after_s=60),
-        health=Health(probe="command", stuck_after_s=1),
         restart=Restart(max_backoff_s=1, give_up_failures=None),
         update=Update(rollback=False),
         resources=Resources(memory_mib=1, cpus=1.0),
@@ -40,8 +39,6 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
         "schedule",
         "evict",
         "idle.stop_after",
-        "health.probe",
-        "health.stuck_after",
         "restart.max_backoff",
         "restart.give_up_after",
         "update.rollback",
@@ -53,7 +50,8 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
 
 def test_keys_that_act_are_not_named() -> None:
     profile = PLAIN._replace(
-        health=Health(probe="none", failures=1), restart=Restart(policy="never", backoff_s=1)
+        health=Health(probe="command", failures=1, stuck_after_s=1),
+        restart=Restart(policy="never", backoff_s=1),
     )
     assert pending_in_profile(profile) == ()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Evict, Health, Idle, Resources, Restart, Update
+from llamaagent.domain.profile import Evict, Idle, Resources, Restart, Update
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
 
-_PROBES = frozenset({"completion", "command"})
 _SETTINGS = {
     "projects": "projects",
     "retention.instance_samples": "retain_instance_samples_s",
@@ -31,13 +30,11 @@ _REPORTS = ("logo", "links", "sections", "templates", "after")
 
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
-    health, restart, default = profile.health, profile.restart, Restart()
+    restart, default = profile.restart, Restart()
     found = {
         "schedule": profile.schedule is not None,
         "evict": profile.evict != Evict(),
         "idle.stop_after": profile.idle.stop_after_s != Idle().stop_after_s,
-        "health.probe": health.probe in _PROBES,
-        "health.stuck_after": health.stuck_after_s != Health().stuck_after_s,
         "restart.max_backoff": restart.max_backoff_s != default.max_backoff_s,
         "restart.give_up_after": (restart.give_up_failures, restart.give_up_within_s)
         != (default.give_up_failures, default.give_up_within_s),
