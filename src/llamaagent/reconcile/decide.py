@@ -170,7 +170,8 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
 def _ended(row: Instance, sight: Sight, profile: Profile | None, now: int) -> list[Action] | None:
     """END when the launch is over, [] when it is just ending, None when it lives."""
     if not sight.same_boot:
-        return [_end(row, "reboot", "the machine was started again", profile, now)]
+        detail = sight.end_detail or "the machine was started again"
+        return [_end(row, "reboot", detail, profile, now)]
     if sight.server_alive:
         return None
     if row.pid is None and not sight.exit_known:

@@ -7,7 +7,7 @@ from llamaagent.domain import instance as st
 from llamaagent.domain.probe import Watched
 from llamaagent.domain.sight import Sight
 from llamaagent.launch.exits import read_exit
-from llamaagent.launch.identity import alive, boot_id, read_stat
+from llamaagent.launch.identity import alive, boot_id, other_namespace, read_stat
 from llamaagent.launch.listeners import Endpoint, listener_states
 from llamaagent.reconcile.probing import Probes, ask, judged
 from llamaagent.reconcile.stall import Stalls
@@ -52,7 +52,7 @@ def observe(
     live = [row for row in rows if row.status in st.LIVE]
     boot = boot_id(ctx.host)
     found: dict[str, Found] = {}
-    if any(row.pid is None for row in live):
+    if any(row.pid is None or other_namespace(row.boot_id, boot) for row in live):
         from llamaagent.launch.adopt import find_launched
 
         found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
@@ -99,6 +99,13 @@ def owners(row: Instance, found: Found | None = None) -> tuple[int, ...]:
 
 def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
     """Processes and exit record of one row."""
+    if other_namespace(
+        row.boot_id, boot
+    ):  # started inside a container, or outside of ours: its launch id tells
+        row = row._replace(boot_id=boot, pid=None, wrapper_pid=None)
+        if found is None:
+            detail = "started in another pid namespace, and none of its processes is to be seen from here"
+            return Sight(row.id, same_boot=False, end_detail=detail)
     same = row.boot_id in {boot, None}
     server = row.server or (found.server if found else None)
     wrapper = row.wrapper or (found.wrapper if found else None)

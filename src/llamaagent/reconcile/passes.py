@@ -8,6 +8,7 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.wish import in_force as still_counts
+from llamaagent.launch.identity import other_namespace
 from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import Subject, World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing
@@ -190,7 +191,8 @@ def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
         if sight is not None and sight.heir is not None:
             _hand_over(ctx, row, sight.heir)
             continue
-        found = view.found.get(row.launch_id or "") if row.status in st.LIVE and row.pid is None else None
+        unknown = row.pid is None or other_namespace(row.boot_id, view.boot_id)
+        found = view.found.get(row.launch_id or "") if row.status in st.LIVE and unknown else None
         if found is None or found.server is None:
             continue
         now = ctx.clock.now()
