@@ -41,8 +41,8 @@ collect collect.answer collect.cpu collect.disk collect.files collect.gpu collec
 collect.load collect.memory collect.metrics collect.network collect.process collect.system
 domain.probe domain.sample domain.sight
 launch.exits launch.listeners launch.process
-reconcile.context reconcile.decide reconcile.health reconcile.observe reconcile.passes reconcile.probing
-reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.subjects reconcile.wayin
+reconcile.context reconcile.decide reconcile.health reconcile.joining reconcile.observe reconcile.passes
+reconcile.probing reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.subjects reconcile.wayin
 store.locks store.samples store.watched
 """
 PASS = LIBRARY | frozenset(_PASS.split())

@@ -315,3 +315,38 @@ def test_an_answer_cut_anywhere_is_waited_for(cut: int) -> None:
 def test_any_bytes_are_survived(data: bytes, ended: bool) -> None:
     for start in (b"", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
         parse_answer(start + data, ended=ended)
+
+
+def test_a_question_has_a_time_limit_of_its_own(serve: Callable[..., Server]) -> None:
+    def slow(connection: socket.socket, _: bytes) -> None:
+        time.sleep(1.5)
+        connection.sendall(OK)
+
+    server = serve(slow)
+    targets = [
+        Target(1, "127.0.0.1", server.port, timeout_s=0.2),
+        Target(2, "127.0.0.1", server.port, timeout_s=9.0),
+    ]
+    answers = probe_all(targets, 10.0, time.monotonic)
+    assert (answers[1].kind, answers[2].status) == ("timeout", 200)
+    assert 150 <= answers[1].latency_ms < 1000
+
+
+def test_what_follows_is_asked_at_once_beside_the_others(serve: Callable[..., Server]) -> None:
+    """One that hangs holds up nobody's second question."""
+    hanging = serve(lambda connection, _: time.sleep(1.0))
+    server = serve(lambda connection, _: connection.sendall(OK))
+
+    def follow(target: Target, answer: Answer) -> Target | None:
+        more = target.key < 5 and answer.status == 200
+        return target._replace(key=target.key + 1, path="/next", body=b'{"a":1}') if more else None
+
+    targets = [Target(100, "127.0.0.1", hanging.port), Target(1, "127.0.0.1", server.port)]
+    answers = probe_all(targets, 0.8, time.monotonic, follow)
+    assert [answers[key].status for key in range(1, 6)] == [200] * 5
+    assert answers[100].kind == "timeout"
+    head, _, body = server.asked[-1].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /next HTTP/1.0\r\n")
+    assert b"Content-Length: 7" in head
+    assert b"application/json" in head
+    assert body == b'{"a":1}'

@@ -13,6 +13,10 @@ FAKE_MODE holds words separated by commas:
   busy:N            N requests in the gauge
   slow-load:S       reads for S seconds, 503 meanwhile, then healthy
   busy-file:PATH    as many as stand in that file, or with from:N in it one from the N-th /metrics on
+  asleep            /props says that it sleeps    decoding         n_decode_total moves by itself
+  broken-file:PATH  while that file exists no token comes: 500, or no answer at all if "hang" stands in it
+  deaf-file:PATH    while that file exists /metrics is never answered
+  one-slot          of one slot only
 
 GET /spew/BYTES/LINE writes so many bytes into the log, in lines of LINE bytes (0: no line end at all).
 
@@ -119,17 +123,20 @@ class Server:
             if "hang" in self.mode:
                 held.append(client)
                 continue
-            with client:
-                self.answer(client)
+            if not self.answer(client):
+                held.append(client)
+                continue
+            client.close()
 
-    def answer(self, client: socket.socket) -> None:
+    def answer(self, client: socket.socket) -> bool:
+        """False: the client is to wait for ever."""
         client.settimeout(2)
         try:
             data = b""
             while b"\r\n\r\n" not in data:
                 more = client.recv(65536)
                 if not more:
-                    return
+                    return True
                 data += more
             head, _, body = data.partition(b"\r\n\r\n")
             lines = head.decode("latin-1").split("\r\n")
@@ -137,12 +144,34 @@ class Server:
             while len(body) < int(headers.get("content-length", 0)):
                 body += client.recv(65536)
             self.note(lines[0])
-            status, text = self.respond(lines[0].split()[1].partition("?")[0], headers)
+            path = lines[0].split()[1].partition("?")[0]
+            if self.deaf(path):
+                return False
+            status, text = self.respond(path, headers)
             kind = "text/plain" if text.startswith("#") else "application/json"
             reply = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(text.encode())}\r\n"
             client.sendall((reply + "Connection: close\r\n\r\n" + text).encode())
         except OSError:
-            return
+            pass
+        return True
+
+    def deaf(self, path: str) -> bool:
+        """Whether the main loop would have to answer this, and hangs."""
+        if path == "/metrics":
+            return os.path.exists(self.mode.get("deaf-file") or "/nowhere")
+        return path == "/completion" and self.broken() == "hang"
+
+    def broken(self) -> str | None:
+        path = self.mode.get("broken-file")
+        if not path or not os.path.exists(path):
+            return None
+        with open(path, encoding="ascii") as file:
+            return file.read().strip() or "500"
+
+    def props(self) -> str:
+        slots = 1 if "one-slot" in self.mode else 4
+        asleep = "true" if "asleep" in self.mode else "false"
+        return f'{{"model_path":"{self.model}","total_slots":{slots},"is_sleeping":{asleep}}}'
 
     def note(self, line: str) -> None:
         path = os.environ.get("FAKE_HITS")
@@ -157,10 +186,13 @@ class Server:
             return "200 OK", '{"status":"ok"}'
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             return "401 Unauthorized", '{"error":{"message":"Invalid API Key","code":401}}'
+        if path == "/completion" and self.broken():
+            log("E", "CUDA error: out of memory")
+            return "500 Internal Server Error", '{"error":{"message":"Compute error.","code":500}}'
         answers = {
             "/metrics": self.metrics,
             "/completion": self.complete,
-            "/props": lambda: f'{{"model_path":"{self.model}","total_slots":4,"is_sleeping":false}}',
+            "/props": self.props,
             "/slots": lambda: '[{"id":0,"n_ctx":512,"is_processing":false}]',
             "/v1/models": lambda: f'{{"object":"list","data":[{{"id":"{self.model}"}}]}}',
         }
@@ -178,7 +210,7 @@ class Server:
             "prompt_seconds_total": 0.00118 * self.tasks,
             "tokens_predicted_total": 20 * self.tasks,
             "tokens_predicted_seconds_total": 0.00146 * self.tasks,
-            "n_decode_total": 20 * self.tasks,
+            "n_decode_total": 20 * self.tasks + ("decoding" in self.mode) * int(time.monotonic() * 50),
             "requests_processing": self.busy(),
             "requests_deferred": 0,
         }
@@ -203,10 +235,11 @@ class Server:
         }
         for line in TIMINGS.splitlines():
             log("I", line.format(**prefixes))
+        slot = '"id_slot":0'
         timings = (
             '"timings":{"cache_n":0,"prompt_n":30,"prompt_ms":1.18,"predicted_n":20,"predicted_ms":1.46}'
         )
-        return f'{{"content":"fake","stop":true,{timings}}}'
+        return f'{{"content":"fake","stop":true,{slot},{timings}}}'
 
 
 def spew(size: int, line: int) -> None:

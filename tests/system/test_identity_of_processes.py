@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import eventually, kill, zombie
+from scratch_site import PYTHON, eventually, kill, zombie
 
 from llamaagent.launch.identity import identify
 
@@ -136,6 +136,32 @@ def test_a_server_that_was_killed_is_told_with_its_signal_and_comes_back(site: S
         ("start", "crash"),
         ("ready", "healthy"),
     ]
+
+
+@pytest.mark.root
+def test_what_was_started_in_a_container_is_known_by_its_launch_id_outside(site: Site) -> None:
+    """Peers 5.3: the pid in the row is another process here. When the container is gone, so is the server."""
+    site.profile("alpha")
+    inside = " ".join([*PYTHON, "run", "--once", "-q"])
+    words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    text = f"for n in 1 2 3 4 5; do {inside}; sleep 0.2; done; touch done; sleep 600"
+    container = site.start("-c", text, argv=(*words, "sh"))
+    eventually(lambda: os.path.exists(site.root / "done"), "started inside", 60)
+    row = site.newest()["alpha"]
+    assert "+pid:" in str(row["boot_id"])
+    ((pid,),) = site.live().values()
+    assert pid != row["pid"]
+    site.once()
+    here = site.newest()["alpha"]
+    assert (here["id"], here["status"], here["pid"]) == (row["id"], "running", pid)
+    assert site.live() == {"alpha": [pid]}
+    site.edit("UPDATE instances SET boot_id = ?, pid = ?", row["boot_id"], row["pid"])
+    container.kill()
+    eventually(lambda: site.live() == {}, "the container is gone")
+    fresh = site.settle()["alpha"]
+    assert fresh["id"] != row["id"]
+    old = site.one("SELECT status, reason FROM instances WHERE id = ?", row["id"])
+    assert old == {"status": "stopped", "reason": "reboot"}
 
 
 def test_a_killed_wrapper_does_not_take_the_server_with_it(site: Site) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.domain.instance import Identity
+
 # Health as one probe saw it.
 OK = "ok"
 LOADING = "loading"
@@ -35,6 +39,7 @@ class Sight(NamedTuple):
     progress_bytes: int | None = None  # loading: read, written and resident so far, of all its processes
     detail: str | None = None  # what the probe found wrong
     stalled_s: int | None = None  # busy for so long without a new token
+    heir: Identity | None = None  # the server now, when the process that was launched has handed over to it
     kernel_state: str | None = None  # of a process that outlived SIGKILL: the letter of /proc/PID/stat
 
     @property

@@ -15,6 +15,7 @@ from llamaagent.domain.instance import Identity
 
 LINUX = HostPaths()
 _GONE_STATES = frozenset("ZXx")  # a zombie holds nothing but its pid
+_FIRST_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of the kernel
 _UNKNOWN_BOOT = "unknown"  # a kernel without boot ids: pid and start tick still have to match
 
 
@@ -51,15 +52,32 @@ def read_small(path: str, limit: int = 65536) -> bytes:
 
 
 def boot_id(host: HostPaths = LINUX) -> str:
-    """Name of this boot: a random UUID from the kernel, the boot time where there is no /proc."""
+    """Name of this boot: a random UUID from the kernel, the boot time where there is no /proc.
+
+    In a container the pid namespace is named beside it, because the same pid is another process outside.
+    """
     try:
-        return read_small(f"{host.proc}/sys/kernel/random/boot_id").decode("ascii", "replace").strip()
+        boot = read_small(f"{host.proc}/sys/kernel/random/boot_id").decode("ascii", "replace").strip()
+        return boot + _namespace(host)
     except OSError:
         if os.path.exists(f"{host.proc}/self"):
             return _UNKNOWN_BOOT
     import psutil
 
     return f"boot-time-{int(psutil.boot_time())}"
+
+
+def _namespace(host: HostPaths) -> str:
+    try:
+        inode = os.stat(f"{host.proc}/self/ns/pid").st_ino
+    except OSError:
+        return ""
+    return "" if inode == _FIRST_NAMESPACE else f"+pid:{inode}"
+
+
+def other_namespace(stored: str | None, now: str) -> bool:
+    """Whether a stored boot id is of this boot, and of another pid namespace: its pids say nothing here."""
+    return stored is not None and stored != now and stored.partition("+")[0] == now.partition("+")[0]
 
 
 def parse_stat(data: bytes) -> ProcStat:

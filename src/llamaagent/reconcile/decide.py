@@ -12,7 +12,7 @@ from llamaagent.domain import plan as act
 from llamaagent.domain.faults import ASKED, PERMANENT, UNCOUNTED
 from llamaagent.domain.plan import Action, Arithmetic, Plan
 from llamaagent.domain.wish import Override, Wish, in_force, wish
-from llamaagent.reconcile.health import healthy, judge, past_bearing, unkillable
+from llamaagent.reconcile.health import healthy, judge, past_bearing, remains, unkillable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
         return ended
     if row.status == st.STOPPING:
         return _stopping(subject, row, sight, now)
-    stop = _reason_to_stop(subject, row, want, now)
+    stop = remains(sight) or _reason_to_stop(subject, row, want, now)
     if stop is not None:
         return [_stop(subject, row, sight, stop, now)]
     return judge(subject, row, sight, now)
@@ -151,7 +151,8 @@ def _watch(subject: Subject, want: Wish, now: int) -> list[Action]:
 def _ended(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Action] | None:
     """END when the launch is over, [] when it is just ending, None when it lives."""
     if not sight.same_boot:
-        return [_end(subject, row, "reboot", "the machine was started again", now)]
+        detail = sight.end_detail or "the machine was started again"
+        return [_end(subject, row, "reboot", detail, now)]
     if sight.server_alive:
         return None
     if row.pid is None and not sight.exit_known:
@@ -161,8 +162,8 @@ def _ended(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Acti
             return [_end(subject, row, "not-launched", "the agent ended before the launch was made", now)]
     if sight.wrapper_alive and not sight.exit_known:
         return []  # the wrapper is about to write the exit status
-    if row.status == st.STOPPING and sight.others_alive:
-        return None  # the leader is gone, its children are not: the stop goes on
+    if sight.others_alive:
+        return None  # the leader is gone, its children are not: they are stopped first
     if row.status == st.STOPPING:
         why = row.stop_reason or "override"
         told = _how(sight) if why in ASKED or not row.detail else f"{row.detail}; {_how(sight)}"

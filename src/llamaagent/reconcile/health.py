@@ -92,6 +92,14 @@ def past_bearing(profile: Profile, row: Instance, sight: Sight | None) -> Wish |
     return None
 
 
+def remains(sight: Sight) -> Wish | None:
+    """Why what a launch left behind is stopped: its server is gone, and how that ended is told when all is gone."""
+    if sight.server_alive or not sight.others_alive:
+        return None
+    reason = sight.end_reason or ("crash" if sight.exit_known else "lost")
+    return Wish(wanted=False, reason=reason, detail="its server has ended and left processes behind")
+
+
 def unkillable(row: Instance, sight: Sight, grace_s: int, now: int) -> Action:
     """It was sent SIGKILL and is there yet: told, sent another, and left with all that it holds."""
     where = {"D": "waits in the kernel", "Z": "is a zombie"}.get(sight.kernel_state or "", "lives on")

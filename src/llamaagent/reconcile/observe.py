@@ -8,7 +8,7 @@ from llamaagent.domain import instance as st
 from llamaagent.domain.probe import Watched
 from llamaagent.domain.sight import Sight
 from llamaagent.launch.exits import read_exit
-from llamaagent.launch.identity import alive, boot_id, read_stat
+from llamaagent.launch.identity import alive, boot_id, other_namespace, read_stat
 from llamaagent.launch.listeners import Endpoint, listener_states
 from llamaagent.reconcile.probing import Probes, ask, judged
 from llamaagent.reconcile.stall import Stalls
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llamaagent.launch.adopt import Found
     from llamaagent.reconcile.context import Context
 
+NOTHING: Mapping[int, int] = {}
 PROBE_DEADLINE_S = 8.0  # the longest that one look may wait, whatever health.timeout says
 
 
@@ -35,6 +36,7 @@ class View(NamedTuple):
     counters: dict[int, ServerCounters]
     found: dict[str, Found]
     news: tuple[Watched, ...] = ()
+    own_tokens: Mapping[int, int] = NOTHING  # of the counters, what our own probes used
 
 
 def observe(
@@ -51,7 +53,7 @@ def observe(
     live = [row for row in rows if row.status in st.LIVE]
     boot = boot_id(ctx.host)
     found: dict[str, Found] = {}
-    if any(row.pid is None for row in live):
+    if any(row.pid is None or other_namespace(row.boot_id, boot) for row in live):
         from llamaagent.launch.adopt import find_launched
 
         found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
@@ -60,6 +62,7 @@ def observe(
     alive_rows = [row for row in live if bodies[row.id].server_alive]
     asked = ask(ctx, alive_rows, profiles, deadline_s, watched, probes or Probes(asking=False))
     listening = _listening(alive_rows, found, ctx)
+    own = {key: kept.tokens for key, kept in watched.items()}
     stalls = Stalls(ctx)
     sights: dict[int, Sight] = {}
     news: list[Watched] = []
@@ -75,7 +78,7 @@ def observe(
             sight = sight._replace(stalled_s=stalls.length_s(after))
             news += [after] if after != before else []
         sights[row.id] = sight
-    return View(boot, sights, asked.counters, found, tuple(news))
+    return View(boot, sights, asked.counters, found, tuple(news), own)
 
 
 def _who_listens(listening: Mapping[int, str], row: Instance, profile: Profile | None) -> str:
@@ -97,6 +100,12 @@ def owners(row: Instance, found: Found | None = None) -> tuple[int, ...]:
 
 def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
     """Processes and exit record of one row."""
+    # Started inside a container, or outside of ours: its launch id tells.
+    if other_namespace(row.boot_id, boot):
+        row = row._replace(boot_id=boot, pid=None, wrapper_pid=None)
+        if found is None:
+            detail = "started in another pid namespace, and none of its processes is to be seen from here"
+            return Sight(row.id, same_boot=False, end_detail=detail)
     same = row.boot_id in {boot, None}
     server = row.server or (found.server if found else None)
     wrapper = row.wrapper or (found.wrapper if found else None)
@@ -115,6 +124,13 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
         sight = sight._replace(kernel_state=found_there.state if found_there is not None else None)
     if sight.server_alive or not same:
         return sight
+    return _remains(ctx, row, sight, wrapper, server)
+
+
+def _remains(
+    ctx: Context, row: Instance, sight: Sight, wrapper: Identity | None, server: Identity | None
+) -> Sight:
+    """Of a launch whose server is gone: how it ended, and what of it still lives."""
     record = read_exit(row.exit_path) if row.exit_path else None
     if record is not None:
         sight = sight._replace(exit_known=True, exit_code=record.exit_code, exit_signal=record.exit_signal)
@@ -125,8 +141,16 @@ def _body(ctx: Context, row: Instance, found: Found | None, boot: str) -> Sight:
             sight = sight._replace(end_reason=reason, end_detail=detail)
     from llamaagent.launch.adopt import members
 
-    others = bool(members(wrapper, server, row.launch_id, ctx.host))
-    return sight._replace(others_alive=others and not sight.wrapper_alive)
+    left = members(wrapper, server, row.launch_id, ctx.host)
+    if sight.wrapper_alive or not left:
+        return sight
+    if row.status != st.STOPPING:
+        from llamaagent.reconcile.heirs import heir
+
+        after = heir(row, left, sight.exit_code, ctx.host)
+        if after is not None:
+            return sight._replace(server_alive=True, heir=after)
+    return sight._replace(others_alive=True)
 
 
 def _listening(rows: list[Instance], found: Mapping[str, Found], ctx: Context) -> dict[int, str]:

@@ -11,6 +11,7 @@ from llamaagent.domain.wish import in_force as still_counts
 from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.decide import World, decide
 from llamaagent.reconcile.declared import Declared, in_force, missing, rolled_back
+from llamaagent.reconcile.joining import keep_seen
 from llamaagent.reconcile.observe import PROBE_DEADLINE_S, View, observe
 from llamaagent.reconcile.probing import Probes
 from llamaagent.reconcile.record import Recorded, record
@@ -95,7 +96,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         sure |= unsure
         if unsure and _adopt(ctx, declared):
             continue
-        _keep_seen(ctx, rows, view)
+        keep_seen(ctx, rows, view)
         if (
             not plan.actions
             or not _carry_out(ctx, plan, rows, declared, view, borders, done)
@@ -171,31 +172,6 @@ def _look(
             for news in view.news:
                 watched.keep(news)
     return rows, view
-
-
-def _keep_seen(ctx: Context, rows: Iterable[Instance], view: View) -> None:
-    """Store what was only seen: pids that were not known yet, and how far loads have come."""
-    rows = tuple(rows)
-    _join(ctx, rows, view)
-    if any(row.status == st.LOADING for row in rows):
-        from llamaagent.reconcile.progress import note_progress
-
-        note_progress(ctx, rows, view)
-
-
-def _join(ctx: Context, rows: Iterable[Instance], view: View) -> None:
-    """Rows whose pid was not stored get it: the agent ended between the spawn and the storing."""
-    for row in rows:
-        found = view.found.get(row.launch_id or "") if row.status in st.LIVE and row.pid is None else None
-        if found is None or found.server is None:
-            continue
-        now = ctx.clock.now()
-        ctx.instances.spawned(row.id, found.wrapper, found.server, now)
-        action = act.Action(act.ADOPT, row.profile, row.id, "adopted", f"pid {found.server.pid}")
-        ctx.journal.note(action, now)
-        from llamaagent.reconcile.act import tell
-
-        tell(ctx, action, now)
 
 
 def _seen_lately(ctx: Context) -> bool:

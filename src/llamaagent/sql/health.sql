@@ -4,7 +4,7 @@
 SELECT id, probe_due, stalled_boottime_s, probe_tokens, probe_state
   FROM instances
  WHERE status IN ('loading', 'running', 'unhealthy', 'stopping')
-   AND (probe_due IS NOT NULL OR stalled_boottime_s IS NOT NULL OR probe_state IS NOT NULL);
+   AND (probe_due IS NOT NULL OR stalled_boottime_s IS NOT NULL OR probe_state IS NOT NULL OR probe_tokens > 0);
 
 -- name: select_watched_one
 SELECT id, probe_due, stalled_boottime_s, probe_tokens, probe_state FROM instances WHERE id = :id;

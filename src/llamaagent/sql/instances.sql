@@ -195,7 +195,8 @@ VALUES (:instance_id, :ts, :ts, 1, :status, :http_status, :latency_ms, :detail);
 SELECT id, status FROM health_checks WHERE instance_id = :instance_id ORDER BY id DESC LIMIT 1;
 
 -- name: update_health
-UPDATE health_checks SET last_ts = :ts, count = count + 1, http_status = :http_status, latency_ms = :latency_ms
+UPDATE health_checks
+   SET last_ts = :ts, count = count + 1, http_status = :http_status, latency_ms = :latency_ms, detail = :detail
  WHERE id = :id;
 
 -- name: select_newest_decision

@@ -62,12 +62,13 @@ class Journal:
         detail: str | None = None,
     ) -> None:
         """A row when the answer changes, else count the last one. The caller holds a transaction."""
-        given: dict[str, object] = {"http_status": http_status, "latency_ms": latency_ms, "ts": ts}
+        given: dict[str, object] = {"http_status": http_status, "latency_ms": latency_ms, "detail": detail}
+        given["ts"] = ts
         for row in self._db.execute(_SQL["select_health"], {"instance_id": instance_id}).fetchall():
             if row[1] == status:
                 self._db.execute(_SQL["update_health"], {**given, "id": row[0]})
                 return
-        given |= {"instance_id": instance_id, "status": status, "detail": detail}
+        given |= {"instance_id": instance_id, "status": status}
         self._db.execute(_SQL["insert_health"], given)
 
 
