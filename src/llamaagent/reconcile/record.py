@@ -46,10 +46,12 @@ def record(
     samples = _instances(ctx, live, view, gpus, now)
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
-    asked = {reading.position.id: len(reading.requests) for reading in readings}
     step = _clock_step_s(ctx, last, view.boot_id, now)
     with ctx.db:
-        added = requests_before + sum(reading.store(ctx) for reading in readings)
+        asked = {reading.position.id: 0 for reading in readings}
+        for reading in readings:
+            asked[reading.position.id] += reading.store(ctx)
+        added = requests_before + sum(asked.values())
         facts = _facts(live, last, view.boot_id, added, now)
         ctx.samples.add_system(system, facts._replace(clock_step_s=step), now)
         ctx.samples.set_metadata(_BOOTTIME, str(int(ctx.clock.boottime())), now)
