@@ -44,6 +44,21 @@ def test_an_absent_file_changes_nothing(path: str) -> None:
     assert not has_news(path, None, 0)
 
 
+def test_a_hole_is_passed_over_and_not_read(path: str) -> None:
+    """An older copy of the database was put back: the offset is before what was given back meanwhile."""
+    with open(path, "wb") as file:
+        file.truncate(50 << 30)
+        file.seek(50 << 30)
+        file.write(b"rest of a line\n" + DATA)
+    chunk = read_log(path, None, 4096, LogState(partial=b"0.01.000.000 I slot "))
+    assert chunk.requests == ALL
+    assert not chunk.more
+    with open(path, "wb") as file:
+        file.truncate(50 << 30)
+    chunk = read_log(path, None, 0, LogState())
+    assert (chunk.offset, chunk.requests) == (50 << 30, ())
+
+
 def test_a_limit_leaves_the_rest_for_the_next_time(path: str) -> None:
     append(path, DATA)
     first = read_log(path, None, 0, LogState(), max_bytes=3000)

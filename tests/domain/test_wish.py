@@ -8,6 +8,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from llamaagent.domain import instance as st
 from llamaagent.domain.idle import Activity, idle_s, idle_stop
@@ -72,6 +74,28 @@ def test_the_clock_set_back_a_little_makes_no_change_twice() -> None:
     begun = row(status=st.RUNNING, since_ts=at("2026-11-25 08:00"))
     assert wish(WORKER, None, at("2026-11-25 07:59"), begun).wanted
     assert not wish(WORKER, None, at("2026-11-25 06:00"), begun).wanted
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    some.lists(some.integers(-900, 1200), min_size=50, max_size=300),
+    some.sampled_from(["2026-11-25 06:30", "2026-11-25 17:00", "2026-11-27 17:30"]),
+)
+def test_a_clock_that_is_set_back_and_forth_makes_no_change_twice(steps: list[int], begin: str) -> None:
+    """Whatever it does, short of an hour back: as many starts and stops as with a clock that only stood still."""
+    now = highest = at(begin)
+    seen = row(status=st.STOPPED, reason="state", since_ts=now)
+    wanted, changes, plain = wish(WORKER, None, now, seen).wanted, 0, 0
+    steadily = wanted
+    for step in steps:
+        now = max(now + step, highest - 3600)
+        if now > highest:
+            highest = now
+            plain += wish(WORKER, None, highest).wanted != steadily
+            steadily = wish(WORKER, None, highest).wanted
+        if wish(WORKER, None, now, seen).wanted != wanted:
+            wanted, changes, seen = not wanted, changes + 1, seen._replace(since_ts=now)
+    assert changes == plain
 
 
 def test_what_brings_back_a_profile_that_was_stopped_for_idleness() -> None:

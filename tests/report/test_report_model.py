@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zoneinfo
 from typing import TYPE_CHECKING
@@ -188,6 +189,23 @@ def test_what_a_person_stopped_is_no_problem(db: Connection) -> None:
         State("stopped", "off"),
     ]
     assert report.problems == ()
+
+
+def test_what_its_schedule_keeps_from_running_is_no_problem(db: Connection) -> None:
+    """NOW is a Saturday; one that was never launched has no row that says why."""
+    closed = {"schedule": {"windows": ["Mon-Fri 08:00-18:00"], "timezone": "UTC"}}
+    opened = {"schedule": {"windows": ["Sat 00:00-24:00"], "timezone": "UTC"}}
+    with db:
+        add_revision(db, "alpha", document=json.dumps(closed))
+        add_revision(db, "beta", document=json.dumps(closed))
+        add_launch(db, "beta", "error", reason="crash")
+        add_revision(db, "gamma", document=json.dumps(opened))
+        add_samples(db, None)
+
+    report = read(db)
+
+    outside = State("outside its schedule", "off")
+    assert [page.state for page in report.profiles] == [outside, outside, State("not started yet", "warn")]
 
 
 def test_problems_come_with_the_worst_first(db: Connection) -> None:

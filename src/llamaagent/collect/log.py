@@ -13,6 +13,7 @@ from llamaagent.collect.files import has_news
 from llamaagent.collect.logevent import LogEvent, classify_exit, shows_progress
 from llamaagent.collect.logstate import LogState
 from llamaagent.collect.requests import close_log, read_requests, settle, wall_time
+from llamaagent.collect.tail import next_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def read_log(
 
     inode, offset: as the last chunk gave them; None and 0 for the first reading. A file with another inode
     is a new log. One that is shorter than the offset has been cut: it is read from its start, and only the
-    line that was not finished is lost. A file that is not there gives nothing and changes nothing. With
-    nothing new, requests that were held back are closed. Links are not followed.
+    line that was not finished is lost. A hole, which is there when the offset is older than what was given
+    back since, is passed over, with the line it ends in. A file that is not there gives nothing and changes
+    nothing. With nothing new, requests that were held back are closed. Links are not followed.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -63,6 +65,9 @@ def read_log(
         if found.st_size == offset:
             state, requests = settle(state)
             return LogChunk(found.st_ino, offset, state, requests, truncated=truncated)
+        begin = next_data(fd, offset, found.st_size)
+        if begin > offset:
+            state, offset = state._replace(partial=b"", skipping=True), begin
         chunk = _read_pieces(fd, LogChunk(found.st_ino, offset, state), offset + max_bytes)
         return chunk._replace(truncated=truncated, more=chunk.offset < found.st_size)
     finally:

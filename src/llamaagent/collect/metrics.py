@@ -39,9 +39,10 @@ class ServerCounters(NamedTuple):
 
     @property
     def tokens(self) -> int | None:
-        """Every token it has taken in or given out; None when it counts neither."""
-        counts = (self.prompt_tokens_total, self.cached_tokens_total, self.predicted_tokens_total)
-        known = [count for count in counts if count is not None]
+        """Tokens evaluated and generated: every completion moves them. None when it counts neither."""
+        known = [
+            count for count in (self.prompt_tokens_total, self.predicted_tokens_total) if count is not None
+        ]
         return sum(known) if known else None
 
     @property

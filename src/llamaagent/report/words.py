@@ -9,6 +9,8 @@ import json
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from llamaagent.domain.profile import Schedule
+from llamaagent.domain.schedule import place
 from llamaagent.domain.shown import is_stuck
 from llamaagent.report.figures import format_count, format_duration, format_quantity
 from llamaagent.report.times import format_instant
@@ -122,6 +124,8 @@ def say_end(launch: LaunchRow | ProfileRow) -> str:
 
 def describe_state(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
     """Say in a few words how a profile is."""
+    if row.status in {"error", "stopped"} and _closed(row, now):
+        return State("outside its schedule", OFF)
     if row.status == "error":
         return _describe_error(row, zone, now)
     if row.status == "created":
@@ -155,6 +159,16 @@ def _describe_stopped(row: ProfileRow) -> State:
     if row.instance_id is None:
         return State("not started yet", WARN)
     return State("stopped", WARN)
+
+
+def _closed(row: ProfileRow, now: int) -> bool:
+    """Whether the schedule that the profile declares keeps it from running now, and nothing else does."""
+    if row.override in {"start", "stop"} or row.declared_state == "stopped" or not row.document:
+        return False
+    found = json.loads(row.document).get("schedule")
+    if not found:
+        return False
+    return not place(Schedule(tuple(found["windows"]), found.get("timezone")), now).open
 
 
 def _wanted(row: ProfileRow) -> bool:
