@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all help demo test lint docs bench screenshots clean distclean
+.PHONY: all help demo test lint docs bench bench-loop screenshots clean distclean
 
 export PYTHON
 ARGS ?=
@@ -32,6 +32,10 @@ docs:  ## write the generated parts of docs/ anew
 bench:  ## what a pass costs, as a multiple of a bare Python start
 	@scripts/setup.sh demo
 	@.venv/bin/python scripts/bench.py $(ARGS)
+
+bench-loop:  ## whether ten thousand passes of the loop leave memory behind
+	@scripts/setup.sh demo
+	@.venv/bin/python scripts/bench_loop.py $(ARGS)
 
 screenshots:  ## the pictures of the README, from a real report
 	@scripts/setup.sh test

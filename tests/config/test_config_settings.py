@@ -164,6 +164,7 @@ def test_a_bad_variable_is_a_fault_that_names_it(folder: Folder) -> None:
 
 
 MISTAKES = [
+    ("ping: hc.example.org/secret", "1:7: error: 'ping' must be an http:// or https:// URL"),
     ("interval: 30", "1:11: error: 'interval': '30' has no unit: write 30s, 30m, 30h or 30d"),
     ("interval: never", "1:11: error: 'interval' cannot be never"),
     ("headroomm: {}", "1:1: error: unknown key 'headroomm', did you mean 'headroom'?"),

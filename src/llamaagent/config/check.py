@@ -88,6 +88,14 @@ def _text(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
     return text
 
 
+def _url(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
+    """The message does not quote it: who knows such an address may use it."""
+    text = text_of(node)
+    if text is None or not re.fullmatch(r"https?://[^\s/]\S*", text):
+        return check.say(node.mark, f"{label!r} must be an http:// or https:// URL")
+    return text
+
+
 def _name(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
     text = text_of(node)
     if text is None or not re.fullmatch(NAME_PATTERN, text) or len(text) > 100:
@@ -218,6 +226,7 @@ def _projects(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
 
 _READERS: dict[str, Callable[[Checker, str, Node, Spec], Json]] = {
     "text": _text,
+    "url": _url,
     "name": _name,
     "choice": _choice,
     "bool": _bool,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llamaagent.config.files import Places
     from llamaagent.config.schema import Spec
 
-_SINGLE = ("text", "path", "binary", "duration", "size", "int", "number", "bool", "choice", "range")
+_SINGLE = ("text", "url", "path", "binary", "duration", "size", "int", "number", "bool", "choice", "range")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _UNITS = {"seconds": "s", "megabytes": "MiB"}  # the older names carry their unit; _MB always meant MiB
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

@@ -266,10 +266,8 @@ _window = _pattern(
     "like 'Mon-Fri 08:00-18:00' or '22:00-06:00'",
 )
 _MAKERS: dict[str, Callable[[Spec], Schema]] = {
-    "text": _filled,
-    "path": _filled,
-    "model": _filled,
-    "binary": _filled,
+    **dict.fromkeys(("text", "path", "model", "binary"), _filled),
+    "url": _pattern(r"^https?:/{2}[^\s/]\S*$", "the address of a web page, http or https"),
     "name": _name,
     "choice": _choice,
     "bool": lambda _spec: {"type": "boolean"},

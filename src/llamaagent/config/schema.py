@@ -180,7 +180,7 @@ SETTINGS: dict[str, Spec] = {
     "notify": _map(
         command=TEXT, on=Spec("list", item="choice", choices=NOTICES), timeout=_every(never=False, low=1)
     ),
-    "ping": TEXT,
+    "ping": Spec("url"),
     "git": _map(pull=_choice("never", "always"), branch=TEXT),
     "prometheus": _map(textfile=PATH),
     "access": _map(read=TEXT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.base.errors import LlamaAgentError
-from llamaagent.doctor import host, running, site, storage
+from llamaagent.doctor import alike, host, lockfiles, running, site, storage, times, units
 from llamaagent.doctor.finding import LEVELS, WARNING, Finding
 
 TYPE_CHECKING = False
@@ -14,17 +14,30 @@ if TYPE_CHECKING:
 
 EXAMINATIONS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     host.packages,
+    host.sqlite,
     site.faults,
     site.binaries,
     site.models,
     site.secrets,
     site.exposed,
+    alike.programs,
+    alike.variables,
+    alike.writable,
     storage.database,
     storage.folders,
     storage.disks,
+    storage.logs,
+    lockfiles.locks,
     running.ports,
     running.strays,
     running.passes,
+    times.spacing,
+    times.clock,
+    times.zones,
+    units.units,
+    units.sessions,
+    units.ulimits,
+    units.memory,
     host.cards,
     host.config_ini,
     host.variables,

@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A site and its host. etc, dev, host: other folders in tests."""
+    """A site and its host. etc, dev, var, host: other folders in tests."""
 
     site: Site
     site_path: str  # real path of the settings file, empty when there is none
@@ -41,3 +41,4 @@ class Case(NamedTuple):
     host: HostPaths = HostPaths()
     etc: str = "/etc"
     dev: str = "/dev"
+    var: str = "/var"

@@ -46,6 +46,15 @@ def packages(_case: Case) -> Iterator[Finding]:
             yield finding
 
 
+def sqlite(_case: Case) -> Iterator[Finding]:
+    """The library that APSW was built with, which a distribution may have exchanged."""
+    from llamaagent.store.info import sqlite_version
+
+    finding = judge.sqlite(sqlite_version())
+    if finding is not None:
+        yield finding
+
+
 def config_ini(case: Case) -> Iterator[Finding]:
     """The one file of options that a server reads whatever its environment says."""
     path = os.path.join(case.etc, "llama.cpp", "config.ini")

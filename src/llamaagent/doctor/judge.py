@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 
@@ -22,6 +23,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 _WAL_LARGE_BYTES = 64 << 20
 _DISK_FULL_MIB = 64
 _LATE_INTERVALS = 5
+_LOGS_LARGE_BYTES = 1 << 30
 _MISSING_LIBRARY = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
 
 
@@ -121,6 +123,53 @@ def stranger(profile: str, port: int, holder: str | None, *, fixed: bool) -> Fin
         remedy = f"stop it, or choose another port for {profile}"
         return Finding(ERROR, profile, f"its port {port} is held by {who}", remedy)
     return Finding(INFO, profile, f"its port {port} is held by {who}; the next launch takes another", None)
+
+
+def stray(
+    profile: str, pid: int, row: tuple[str, str | None] | None, *, declared: bool, others: bool
+) -> Finding:
+    """A live server of ours that is no live row's. row: status and reason; others: its profile has another live one."""
+    stop = f"llamaagent logs {profile} -n 5; kill {pid}"
+    if row is not None and row[1] == "detached":
+        return Finding(INFO, profile, f"pid {pid} was detached and runs on by itself", f"kill {pid}")
+    if row is not None:
+        what = f"pid {pid} lives, although the database says that its launch is over ({row[0]}, {row[1]})"
+        return Finding(WARNING, profile, what, stop)
+    what = f"pid {pid} is a server of this site that the database does not know"
+    if others:
+        return Finding(WARNING, profile, f"{what}, beside the one that it knows", stop)
+    if not declared:
+        return Finding(
+            WARNING, profile, f"{what}, and no file declares {profile}", f"declare it, or: kill {pid}"
+        )
+    return Finding(WARNING, profile, what, "llamaagent run --once adopts it")
+
+
+def log_folder(path: str, total_bytes: int, largest: tuple[str, int], limit_bytes: int) -> Finding | None:
+    """The folder of the servers' logs. largest: a file and its size; limit_bytes: `logs.max_size`, for one server."""
+    name, size = largest
+    if size > 2 * limit_bytes:
+        what = f"it holds {size >> 20} MiB, and logs.max_size is {limit_bytes >> 20} MiB"
+        return Finding(WARNING, os.path.join(path, name), what, f"truncate -s 0 {os.path.join(path, name)}")
+    if total_bytes > max(_LOGS_LARGE_BYTES, 16 * limit_bytes):
+        what = f"the logs take {total_bytes >> 20} MiB"
+        return Finding(WARNING, path, what, f"ls -lSr {path}; retention: {{logs: 7d}} in the settings")
+    return None
+
+
+def inodes(folder: str, free: int, total: int) -> Finding | None:
+    """Files that can still be made on a disk; total 0: the file system makes them as needed."""
+    if total == 0 or free * 100 >= total:
+        return None
+    return Finding(ERROR, folder, f"only {free} more files can be made on its disk", f"df -i {folder}")
+
+
+def sqlite(found: str) -> Finding | None:
+    """The SQLite inside APSW: STRICT tables need 3.37; nothing else is asked of it."""
+    remedy = "pip install --upgrade apsw"
+    if _numbers(found) < (3, 37):
+        return Finding(ERROR, "sqlite", f"SQLite {found} is older than 3.37", remedy)
+    return None
 
 
 def passes(last_ts: int | None, now: int, interval_s: int, wanted: int, who: str | None) -> Finding | None:

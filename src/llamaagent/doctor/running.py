@@ -71,19 +71,54 @@ def _our_pids(case: Case, rows: tuple[Instance, ...]) -> set[int]:
     return found
 
 
-def strays(case: Case) -> Iterator[Finding]:
-    """Servers of this site that no row knows; rows whose process is gone."""
+def live_servers(case: Case) -> list[tuple[str, int]]:
+    """Profile and pid of the servers that live according to their rows and to /proc."""
     rows, _ = _rows(case)
-    known = {row.launch_id for row in rows}
+    boot = boot_id(case.host)
+    return [
+        (row.profile, row.pid)
+        for row in rows
+        if row.status in st.LIVE and row.pid is not None and alive(row.server, case.host, boot=boot)
+    ]
+
+
+def strays(case: Case) -> Iterator[Finding]:
+    """Servers of this site that no row or no profile knows, or that should be over; rows whose process is gone."""
+    rows, _ = _rows(case)
+    live = {row.launch_id for row in rows if row.status in st.LIVE}
+    profiles = {profile.name for profile in case.site.profiles}
     for launch in find_launched(case.site_id, case.host):
-        if launch.launch_id not in known and launch.server is not None:
-            what = f"pid {launch.server.pid} is a server of this site that the database does not know"
-            yield Finding(WARNING, launch.profile, what, "llamaagent run --once adopts it")
+        if launch.launch_id in live or launch.server is None:
+            continue
+        stored = _row_of(case, launch.launch_id)
+        others = any(one.profile == launch.profile and one.status in st.LIVE for one in rows)
+        yield judge.stray(
+            launch.profile,
+            launch.server.pid,
+            stored,
+            declared=launch.profile in profiles,
+            others=others,
+        )
     boot = boot_id(case.host)
     for row in rows:
         if row.status in st.LIVE and row.pid is not None and not alive(row.server, case.host, boot=boot):
             what = f"the database says {row.status}, but its process {row.pid} is gone"
             yield Finding(WARNING, row.profile, what, "llamaagent run --once")
+
+
+def _row_of(case: Case, launch_id: str) -> tuple[str, str | None] | None:
+    """Status and reason of the row of a launch, None when there is none."""
+    from llamaagent.store.connect import open_database
+    from llamaagent.store.read import select
+
+    if not os.path.exists(case.database):
+        return None
+    db = open_database(case.database, write=False)
+    try:
+        found = select(db, "list_launch", {"launch_id": launch_id}).rows
+    finally:
+        db.close()
+    return (str(found[0]["status"]), str(found[0]["reason"])) if found else None
 
 
 def passes(case: Case) -> Iterator[Finding]:
@@ -118,7 +153,7 @@ def maker(case: Case) -> str | None:
     for path in (*(case.etc + unit for unit in _UNITS), base + _UNITS[1]):
         if os.path.exists(path):
             return f"systemd ({path})"
-    return "cron" if any("llamaagent" in line for line in _cron_lines(case)) else None
+    return "cron" if any("llamaagent" in line for line in cron_lines(case)) else None
 
 
 def _loop_runs(database: str) -> bool:
@@ -138,7 +173,7 @@ def _loop_runs(database: str) -> bool:
     return False
 
 
-def _cron_lines(case: Case) -> list[str]:
+def cron_lines(case: Case) -> list[str]:
     """Lines of the caller's crontab and of the system's that do something."""
     from llamaagent.base.run import run
 

@@ -119,8 +119,28 @@ def disks(case: Case) -> Iterator[Finding]:
         found = os.statvfs(there)
         free_mib = found.f_bavail * found.f_frsize >> 20
         finding = judge.space(there, free_mib, case.site.settings.headroom.disk_mib, names)
-        if finding is not None:
-            yield finding
+        for one in (finding, judge.inodes(there, found.f_favail, found.f_files)):
+            if one is not None:
+                yield one
+
+
+def logs(case: Case) -> Iterator[Finding]:
+    """How much the servers' logs take; a hole in a file takes nothing."""
+    sizes: dict[str, int] = {}
+    try:
+        with os.scandir(case.places.logs) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    sizes[entry.name] = entry.stat(follow_symlinks=False).st_blocks * 512
+    except OSError:
+        return
+    if not sizes:
+        return
+    largest = max(sizes.items(), key=lambda item: item[1])
+    limit = case.site.settings.log_max_size_bytes
+    finding = judge.log_folder(case.places.logs, sum(sizes.values()), largest, limit)
+    if finding is not None:
+        yield finding
 
 
 def _existing(path: str) -> str:

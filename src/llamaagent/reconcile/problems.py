@@ -170,9 +170,7 @@ def problem_of(row: Instance, want: Wish, now: int) -> Problem:
     times = " again and again" if again else ""
     detail = f" ({row.reason}: {row.detail})" if row.detail else f" ({row.reason})"
     text = f"{row.profile}: {plain}{times}{detail}"
-    matter = (
-        f"{event}:{row.reason}"  # of two crashes only the cause matters, of a refusal all but the figures
-    )
+    matter = f"{event}:{row.reason}{times}"  # of crashes the cause matters, of a refusal all but the figures
     if event == "held":
         matter = f"{matter}:{_without_figures(text, row.reason)}"
     return Problem(text, matter, event, row.profile, shown, row.reason, row.detail)

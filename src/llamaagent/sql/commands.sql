@@ -83,3 +83,12 @@ SELECT max(ts) AS ts
   FROM (SELECT max(ts) AS ts FROM system_samples
         UNION ALL
         SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'last_pass_ts');
+
+-- name: list_launch
+SELECT status, reason FROM instances WHERE launch_id = :launch_id;
+
+-- name: list_clock_steps
+SELECT ts, clock_step_s FROM system_samples WHERE ts >= :since AND clock_step_s IS NOT NULL ORDER BY ts DESC;
+
+-- name: list_pass_spacing
+SELECT interval_s FROM system_samples WHERE interval_s IS NOT NULL ORDER BY ts DESC LIMIT 50;

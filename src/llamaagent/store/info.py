@@ -42,6 +42,11 @@ class DatabaseInfo(NamedTuple):
     tables: tuple[TableSize, ...]
 
 
+def sqlite_version() -> str:
+    """The version of the SQLite that is really used."""
+    return apsw.sqlite_lib_version()
+
+
 def database_info(db: Connection, path: str) -> DatabaseInfo:
     """Look at an open database; reads every page once, for the sizes of the tables."""
     first, last = db.execute(statements("info").select_sample_span).fetchone() or (None, None)
@@ -52,7 +57,7 @@ def database_info(db: Connection, path: str) -> DatabaseInfo:
         wal_bytes=_size(f"{path}-wal"),
         schema_version=int(db.pragma("user_version")),
         application_id=int(db.pragma("application_id")),
-        sqlite_version=apsw.sqlite_lib_version(),
+        sqlite_version=sqlite_version(),
         journal_mode=str(db.pragma("journal_mode")),
         page_size_bytes=int(db.pragma("page_size")),
         pages=int(db.pragma("page_count")),
