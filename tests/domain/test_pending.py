@@ -53,7 +53,9 @@ def test_each_key_that_has_no_effect_yet_is_named() -> None:
 
 def test_keys_that_act_are_not_named() -> None:
     profile = PLAIN._replace(
-        health=Health(probe="none", failures=1), restart=Restart(policy="never", backoff_s=1)
+        health=Health(probe="none", failures=1),
+        restart=Restart(policy="never", backoff_s=1),
+        runtime=Runtime(kind="external", port=8080),
     )
     assert pending_in_profile(profile) == ()
 

@@ -44,7 +44,7 @@ def pending_in_profile(profile: Profile) -> tuple[str, ...]:
         "update.rollback": profile.update.rollback != Update().rollback,
         "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
         "resources.cpus": profile.resources.cpus != Resources().cpus,
-        "runtime.kind": profile.runtime.kind != "process",
+        "runtime.kind": profile.runtime.kind == "container",
     }
     return tuple(key for key, differs in found.items() if differs)
 

@@ -51,6 +51,8 @@ REASONS = (
     "not-launched",  # the agent died between its intent and the spawn
     "lost",  # gone, and nobody could record how
     "signal",  # the next signal of a stop
+    "watched",  # external: found running, not ours to start or stop
+    "not-found",  # external: no such process now
     "detached",  # an operator's detach: forgotten, left running
 )
 

@@ -16,6 +16,7 @@ HELD_WORDS = {
     "missing-secret": "secret missing",
     "port-taken": "port taken",
     "unsupported": "not supported yet",
+    "not-found": "not running",
 }
 
 
@@ -48,7 +49,7 @@ def state(
         return "retired" if reason in {"retired", "host"} else "stopped"
     if status == st.ERROR:
         if retry_ts is None:
-            return "crashed"
+            return "gone" if reason == "lost" else "crashed"
         return f"crashed, retry in {max(0, retry_ts - now)}s ({ordinal(restarts + 1)})"
     return "not started" if status is None else "stopped"
 

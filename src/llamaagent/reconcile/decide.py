@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sight import Sight
+    from llamaagent.launch.outside import Outside
 
 # Ends with which nothing was wrong: the launch reads `stopped`, and the next start is not held back.
 # Every other end reads `error`.
@@ -35,6 +36,7 @@ class Subject(NamedTuple):
     override: Override | None = None
     age_s: int | None = None  # of its server, by a clock that nobody sets; None = not known
     counts: bool = True  # whether this look is a pass's own probe, and not one of those while it waits
+    outside: Outside | None = None  # where a server that somebody else runs is, while it has no live row
 
 
 class World(NamedTuple):
@@ -50,6 +52,8 @@ def decide(world: World) -> Plan:
     guarded = _guard(world)
     actions: list[Action] = list(guarded)
     for subject in world.subjects:
+        if guarded and subject.profile is None and _is_watched(subject):
+            continue  # stays in force with the others
         if guarded and subject.profile is None and _runs(subject):
             actions.extend(_watch_only(subject, world.now))
         else:
@@ -63,9 +67,17 @@ def _runs(subject: Subject) -> bool:
     return subject.row is not None and subject.row.status in {st.LOADING, st.RUNNING, st.UNHEALTHY}
 
 
+def _is_watched(subject: Subject) -> bool:
+    """Whether it is somebody else's to start and stop: what runs, or else what is declared, is external."""
+    row, profile = subject.row, subject.profile
+    if row is not None and row.status in st.LIVE:
+        return row.kind == "external"
+    return profile is not None and profile.runtime.kind == "external"
+
+
 def _guard(world: World) -> tuple[Action, ...]:
     """Three or more, and more than half of what runs, would be retired: someone emptied the wrong folder."""
-    running = [s for s in world.subjects if _runs(s)]
+    running = [s for s in world.subjects if _runs(s) and not _is_watched(s)]  # nobody stops those
     retired = [s.name for s in running if s.profile is None]
     if world.approved or len(retired) < 3 or 2 * len(retired) <= len(running):
         return ()
@@ -78,6 +90,10 @@ def _guard(world: World) -> tuple[Action, ...]:
 def _one(subject: Subject, now: int) -> list[Action]:
     row = subject.row
     want = _wish(subject, now)
+    if _is_watched(subject):
+        from llamaagent.reconcile.watched import follow
+
+        return follow(subject, want, now)
     if row is None or row.status in st.OVER:
         return _over(subject, want, now)
     if row.status == st.CREATED:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
+    from llamaagent.domain.profile import Profile
+    from llamaagent.launch.outside import Outside
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.git import GitState
 
@@ -152,9 +154,19 @@ def world(
                 overrides.get(name),
                 _age_s(ctx, row),
                 first and ctx.counting,
+                _outside(ctx, declared.profiles.get(name), row),
             )
         )
     return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _outside(ctx: Context, profile: Profile | None, row: Instance | None) -> Outside | None:
+    """Where a server that somebody else runs is, as long as no live row says it."""
+    if profile is None or profile.runtime.kind != "external" or (row is not None and row.status in st.LIVE):
+        return None
+    from llamaagent.reconcile.external import seek
+
+    return seek(ctx, profile)
 
 
 def _age_s(ctx: Context, row: Instance | None) -> int | None:
@@ -214,7 +226,7 @@ def _carry_out(
     for action in plan.actions:
         result = perform(ctx, action, by_name, declared.profiles, view, borders)
         done.append(result)
-        again = again or result.kind in {act.END, act.STOP, act.SIGNAL, act.CANCEL}
+        again = again or result.kind in {act.END, act.STOP, act.SIGNAL, act.CANCEL, act.ADOPT}
     return again
 
 
@@ -240,10 +252,12 @@ def stop_everything(ctx: Context, timeout_s: float = 60.0) -> None:
     until = ctx.clock.monotonic() + timeout_s
     found = declare(ctx, _Asked(ctx))
     stopped = {name: profile._replace(state="stopped") for name, profile in found.profiles.items()}
-    declared = found._replace(profiles=stopped)
+    ours = {name: profile for name, profile in stopped.items() if profile.runtime.kind != "external"}
+    declared = found._replace(profiles=ours)
     borders = Borders(ctx.read_gpus, lambda: (None, None))
     while ctx.clock.monotonic() < until:
         rows, view = _look(ctx, declared, until)
+        rows = tuple(row for row in rows if row.kind != "external")
         if not any(row.status in st.LIVE for row in rows):
             return
         subjects = world(ctx, declared, rows, view).subjects
