@@ -32,9 +32,9 @@ def run(values: Values) -> int:
     if values.flag("print"):
         print(text, end="")
         return 0
-    target = os.path.join(_folder(opened), f"{name}.yaml")
+    target = os.path.join(new_folder(opened), f"{name}.yaml")
     _refuse_known(opened, name, target)
-    write_new(target, _named_schema(opened, target) + text)
+    write_new(target, named_schema(opened, target) + text)
     print(target)
     if line.model is not None and line.model[0] == "path" and not _is_there(opened, line.model[1]):
         say(f"the model {line.model[1]} is not there yet")
@@ -90,7 +90,7 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
         say(fault.message)
 
 
-def _folder(opened: Opened) -> str:
+def new_folder(opened: Opened) -> str:
     """The first folder of profiles, made when it is missing."""
     for path in opened.site.settings.profiles:
         if os.path.isfile(path) or path.endswith((".yaml", ".yml")):
@@ -103,7 +103,7 @@ def _folder(opened: Opened) -> str:
     raise ConfigError("`profiles:` of the settings names no folder to write into")
 
 
-def _named_schema(opened: Opened, target: str) -> str:
+def named_schema(opened: Opened, target: str) -> str:
     """The line that names the schema which `init` wrote beside the settings; nothing when it wrote none."""
     from llamaagent.cli.schemafiles import modeline
 

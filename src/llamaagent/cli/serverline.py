@@ -78,8 +78,14 @@ def read_words(words: Sequence[str], catalogue: Catalogue) -> tuple[list[Word], 
     return found, faults
 
 
-def read_server_line(words: Sequence[str], name: str, catalogue: Catalogue | None = None) -> ServerLine:
-    """Read llama-server's options (without the program). name: of the profile, for the names of secrets."""
+def read_server_line(
+    words: Sequence[str], name: str, catalogue: Catalogue | None = None, *, cwd: str | None = None
+) -> ServerLine:
+    """Read llama-server's options (without the program). name: of the profile, for the names of secrets.
+
+    cwd: the folder of a server that runs, to which its relative paths, the model's too, belong. None: ours, and
+    a relative model that is not there is left to the settings' models.directories.
+    """
     catalogue = catalogue or load_catalogue()
     found, faults = read_words(words, catalogue)
     raw: dict[str, object] = {}
@@ -94,11 +100,11 @@ def read_server_line(words: Sequence[str], name: str, catalogue: Catalogue | Non
             )
         else:
             _add(raw, word)
-    canonical = canonical_args(raw, catalogue, resolve=_resolve)
+    canonical = canonical_args(raw, catalogue, resolve=lambda _option, path: absolute(path, cwd))
     faults += [fault.message for fault in canonical.faults if fault.severity == "error"]
     notes += [fault.message for fault in canonical.faults if fault.severity != "error"]
-    secrets = _secrets(owned, name, notes)
-    model = _model(owned, faults)
+    secrets = _secrets(owned, name, notes, cwd)
+    model = _model(owned, faults, cwd)
     port = _port(owned.get("port"), faults)
     notes += [
         f"--{key} was left out: {OWNED[key].removeprefix('leave it out, ')}"
@@ -126,18 +132,21 @@ def _add(raw: dict[str, object], word: Word) -> None:
     raw[name] = value
 
 
-def _resolve(_option: str, path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+def absolute(path: str, cwd: str | None) -> str:
+    """A path of a command line; `~` was for its shell to expand, and is taken so all the same."""
+    return os.path.abspath(os.path.join(cwd or "", os.path.expanduser(path)))
 
 
-def _model(owned: dict[str, str], faults: list[str]) -> tuple[str, str] | None:
+def _model(owned: dict[str, str], faults: list[str], cwd: str | None) -> tuple[str, str] | None:
     given = [key for key in MODEL_KEYS if owned.get(key)]
     if len(given) > 1:
         faults.append(f"--{given[0]} and --{given[1]} are two models")
     if not given:
         return None
     value = owned[given[0]]
-    return MODEL_KEYS[given[0]], model_path(value) if given[0] == "model" else value
+    if given[0] != "model":
+        return MODEL_KEYS[given[0]], value
+    return "path", model_path(value) if cwd is None else absolute(value, cwd)
 
 
 def model_path(text: str) -> str:
@@ -155,7 +164,9 @@ def _port(text: str | None, faults: list[str]) -> int | None:
     return int(text)
 
 
-def _secrets(owned: dict[str, str], name: str, notes: list[str]) -> dict[str, tuple[str, str]]:
+def _secrets(
+    owned: dict[str, str], name: str, notes: list[str], cwd: str | None
+) -> dict[str, tuple[str, str]]:
     made: dict[str, tuple[str, str]] = {}
     for option in _SECRETS:
         if owned.get(option):
@@ -165,7 +176,7 @@ def _secrets(owned: dict[str, str], name: str, notes: list[str]) -> dict[str, tu
                 f"--{option}: its value was not written; put {variable}=... into the settings' env_file"
             )
     if owned.get("api-key-file"):
-        made["api-key"] = ("file", os.path.abspath(os.path.expanduser(owned["api-key-file"])))
+        made["api-key"] = ("file", absolute(owned["api-key-file"], cwd))
     return made
 
 

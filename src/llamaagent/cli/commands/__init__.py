@@ -25,6 +25,7 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     from llamaagent.cli.commands.daily import LOOK
     from llamaagent.cli.commands.data import DATA_COMMANDS
     from llamaagent.cli.commands.files import FILES
+    from llamaagent.cli.commands.neighbours import NEIGHBOURS
     from llamaagent.cli.commands.steer import STEER
 
-    return (*LOOK, *STEER, *FILES, *DATA_COMMANDS)
+    return (*LOOK, *STEER, *FILES, *DATA_COMMANDS, *NEIGHBOURS)
