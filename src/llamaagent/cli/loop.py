@@ -9,7 +9,7 @@ import signal
 from llamaagent.base.errors import LlamaAgentError
 from llamaagent.cli.output import say
 from llamaagent.cli.publishing import Publisher
-from llamaagent.cli.run import one_pass, refuse_broken_settings
+from llamaagent.cli.run import load_ready, one_pass
 from llamaagent.cli.site import Opened, claim, database, load
 from llamaagent.launch.process import bury
 from llamaagent.store.locks import Lock
@@ -50,8 +50,7 @@ class _Signals:
 def loop(values: Values) -> int:
     """Pass until SIGTERM or SIGINT. SIGHUP reloads and SIGUSR1 passes at once (both: the next pass is now)."""
     signals = _Signals()
-    opened = load(values)
-    refuse_broken_settings(opened)
+    opened = load_ready(values)
     with Lock(opened.database, "agent").take(opened.clock):
         agent = _Agent(values, opened)
         while not signals.ending:
@@ -87,8 +86,9 @@ class _Agent:
                     if has_moved(db):
                         forsake(db)
                         return False
+                    told = self._pull()
                     self._reload()  # under the lock: what was read before a long wait may be old
-                    one_pass(self._values, self.opened, db)
+                    one_pass(self._values, self.opened, db, pull_trouble=told)
                 self._publisher.beat(self._values, self.opened, db)
         except LlamaAgentError as error:
             trouble = f"this pass was left out: {error}"
@@ -96,6 +96,14 @@ class _Agent:
         bury()
         self.due = next_beat(self.due, self.opened.site.settings.interval_s, self.opened.clock.monotonic())
         return True
+
+    def _pull(self) -> str | None:
+        """Bring the profiles' work tree up to date, where that is asked for; what to tell of it."""
+        if self.opened.site.settings.git_pull == "never":
+            return None
+        from llamaagent.cli.pulling import pull
+
+        return pull(self.opened).trouble
 
     def _reload(self) -> None:
         """Read what changed; settings that are broken or gone leave the last good ones in force."""

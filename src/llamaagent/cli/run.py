@@ -31,8 +31,7 @@ def run(values: Values) -> int:
 
 def once(values: Values) -> int:
     """One pass: quiet when fine, exact when not."""
-    opened = load(values)
-    refuse_broken_settings(opened)
+    opened = load_ready(values)
     patience = timeout_s(values)
     with database(opened, write=True) as db:
         claim(db, opened)
@@ -43,14 +42,31 @@ def once(values: Values) -> int:
                 raise
             say(f"another pass is on ({error}); nothing was done")
             return 0
+        pull_trouble = None
         with lock:
-            result = one_pass(values, opened, db)
+            if opened.site.settings.git_pull != "never":
+                from llamaagent.cli.pulling import pulled
+
+                opened, pull_trouble = pulled(values, opened)
+                refuse_broken_settings(opened)
+            result = one_pass(values, opened, db, pull_trouble=pull_trouble)
         if values.flag("wait"):
-            _settle(values, opened, db, result, patience)
+            _settle(values, opened, db, result, patience, pull_trouble)
         from llamaagent.cli.publishing import publish
 
         publish(values, opened, db)
     return BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
+
+
+def load_ready(values: Values) -> Opened:
+    """The site for a pass. Raises ConfigError for broken settings that not even a pull mends."""
+    opened = load(values)
+    if not opened.site.settings_ok and opened.site.settings.git_pull != "never":
+        from llamaagent.cli.pulling import mended
+
+        opened = mended(values, opened)
+    refuse_broken_settings(opened)
+    return opened
 
 
 def refuse_broken_settings(opened: Opened) -> None:
@@ -63,13 +79,18 @@ def refuse_broken_settings(opened: Opened) -> None:
     raise ConfigError(f"the settings are wrong; nothing was touched\n{format_faults(opened.site)}")
 
 
-def one_pass(values: Values, opened: Opened, db: Connection, *, counting: bool = True) -> PassResult:
+def one_pass(
+    values: Values, opened: Opened, db: Connection, *, counting: bool = True, pull_trouble: str | None = None
+) -> PassResult:
     """One pass under a lock that the caller holds; says what is news. counting: failed probes count."""
     ctx = context(
         opened, db, only=_only(values, opened, db), approved=values.flag("yes") and values.flag("once")
     )
     result = run_pass(ctx._replace(counting=counting))
-    told = news(ctx, problems(ctx, result))
+    found = problems(ctx, result)
+    if pull_trouble is not None:
+        found["pull"] = pull_trouble
+    told = news(ctx, found)
     if not values.flag("quiet"):
         for text in told.appeared:
             say(text)
@@ -105,7 +126,14 @@ def timeout_s(values: Values) -> float:
         raise UsageError(f"--timeout: {error}") from error
 
 
-def _settle(values: Values, opened: Opened, db: Connection, result: PassResult, patience_s: float) -> None:
+def _settle(
+    values: Values,
+    opened: Opened,
+    db: Connection,
+    result: PassResult,
+    patience_s: float,
+    pull_trouble: str | None,
+) -> None:
     """Pass again until nothing of what the pass is for loads or stops, or the time is over.
 
     The lock is free between the passes, for verbs and for others.
@@ -120,6 +148,6 @@ def _settle(values: Values, opened: Opened, db: Connection, result: PassResult, 
         try:
             left = max(0.0, until - opened.clock.monotonic())
             with Lock(opened.database, "pass").take(opened.clock, left):
-                result = one_pass(values, opened, db, counting=False)
+                result = one_pass(values, opened, db, counting=False, pull_trouble=pull_trouble)
         except LockHeldError:
             return

@@ -23,7 +23,6 @@ _SETTINGS = {
     "backup.directory": "backup_directory",
     "notify.command": "notify_command",
     "ping": "ping",
-    "git.pull": "git_pull",
     "prometheus.textfile": "prometheus_textfile",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")
