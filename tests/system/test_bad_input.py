@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WRONG = {
     "not-yaml": "model: [unclosed\n",
-    "unknown-key": "modle: m.gguf\n",
+    "unknown-key": "weights: m.gguf\n",
     "no-unit": "model: m.gguf\nstop: {drain: 30}\n",
     "empty": "",
     "binary": "\x00\x01\x02",

@@ -303,7 +303,7 @@ def test_settings_that_came_broken_are_mended_by_the_next_pull(remote: Remote) -
     site.settle("running", "alpha")
     pids = site.live()
     good = (remote.other / "llamaagent.yaml").read_text()
-    (remote.other / "llamaagent.yaml").write_text(good + "intervall: 3s\n")
+    (remote.other / "llamaagent.yaml").write_text(good + "interval_s: 3s\n")
     remote.push()
     done = site.run("run", "--once")
     assert done.rc == 78
