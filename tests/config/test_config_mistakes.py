@@ -195,6 +195,24 @@ def test_a_fault_in_a_base_breaks_its_profiles_and_is_said_once(folder: Folder) 
     assert folder.load().profiles == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: a.gguf\nmodel: b.gguf\n",
+        "model: a.gguf\nlabels: {1: x, 1: y}\n",
+        "model: a.gguf\nargs: {c: 1}\nargs: {c: 2}\n",
+    ],
+)
+def test_a_fault_in_the_yaml_itself_is_no_profile(folder: Folder, text: str) -> None:
+    folder.write(
+        "profiles/p.yaml", f"{text}---\nname: q\nmodel: m.gguf\n".replace("model", "name: p\nmodel", 1)
+    )
+    assert len(folder.faults()) == 1
+    site = folder.load()
+    assert [profile.name for profile in site.profiles] == ["q"]
+    assert "p" in site.names_declared
+
+
 def test_circles_of_bases_end(folder: Folder) -> None:
     folder.write("profiles/_a.yaml", "extends: _b.yaml\n")
     folder.write("profiles/_b.yaml", "extends: _a.yaml\n")

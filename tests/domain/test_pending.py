@@ -46,6 +46,7 @@ def test_keys_that_act_are_not_named() -> None:
         update=Update(rollback=False),
         schedule=Schedule(("Mon-Fri 08:00-18:00",)),
         idle=Idle(sleep_after_s=30, stop_after_s=60),
+        runtime=Runtime(kind="external", port=8080),
     )
     assert pending_in_profile(profile) == ()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -363,6 +364,29 @@ def test_an_exclusive_card_is_nobody_elses(box: Box) -> None:
     box.profile("alpha", 100, resources={"exclusive": True})
     box.once()
     assert box.row("alpha")["reason"] == "gpu-memory"  # nor is one that others use already
+
+
+def test_a_card_that_a_watched_server_uses_is_nobodys_alone(box: Box) -> None:
+    box.cards.sizes = {A: 1000}
+    port = box.site.ports[0] + 10
+    argv = [box.site.binary, "--port", str(port)]
+    child = subprocess.Popen(argv, env={"PATH": "/usr/bin:/bin"}, stderr=subprocess.DEVNULL)
+    try:
+        (box.site.root / "profiles" / "theirs.yaml").write_text(
+            f"runtime: {{kind: external, port: {port}}}\n"
+        )
+        box.until(theirs=st.RUNNING)
+        box.cards.held = {(A, child.pid): 300}
+        box.profile("alpha", 100, resources={"exclusive": True})
+        box.once()
+        assert box.row("alpha")["reason"] == "gpu-memory"
+        holder = box.site.one("SELECT pid, instance_id FROM gpu_holders")
+        assert holder == {"pid": child.pid, "instance_id": box.row("theirs")["id"]}
+        box.profile("alpha", 100)
+        box.until(alpha=st.RUNNING)
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_two_in_one_pass_share_what_there_is(box: Box) -> None:

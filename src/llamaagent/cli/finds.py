@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from llamaagent.base.errors import LlamaAgentError
-from llamaagent.launch.identity import LINUX, pids, read_small
+from llamaagent.launch.identity import LINUX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llamaagent.base.clock import Clock
     from llamaagent.base.paths import HostPaths
     from llamaagent.config.catalogue import Catalogue
+    from llamaagent.launch.foreign import Foreign
 
 _DEPTH = 6  # a model of the Hugging Face cache lies five folders deep
 _TIME_S = 3.0
@@ -74,67 +75,23 @@ def _models_below(folder: str, depth: int, is_late: Callable[[], bool]) -> Itera
 def find_running(host: HostPaths = LINUX) -> list[Running]:
     """llama-servers that run now and that no llamaagent launched, by pid."""
     from llamaagent.config.catalogue import load_catalogue
+    from llamaagent.launch.foreign import find_foreign
 
-    found: list[Running] = []
-    catalogue: Catalogue | None = None
-    for pid in sorted(pids(host)):
-        words = _command(pid, host)
-        if not words or not _is_server(words) or _launched_by_us(pid, host):
-            continue
-        catalogue = catalogue or load_catalogue()
-        found.append(_running(pid, words, catalogue, host))
-    return found
+    found = find_foreign(host)
+    catalogue = load_catalogue() if found else None
+    return [_running(server, catalogue) for server in found if catalogue is not None]
 
 
-def _command(pid: int, host: HostPaths) -> list[str]:
-    try:
-        text = read_small(f"{host.proc}/{pid}/cmdline").decode("utf-8", "surrogateescape")
-    except OSError:
-        return []
-    return text.removesuffix("\0").split("\0") if text else []
-
-
-def _is_server(words: list[str]) -> bool:
-    return os.path.basename(words[0]) == "llama-server"
-
-
-def _launched_by_us(pid: int, host: HostPaths) -> bool:
-    from llamaagent.launch.adopt import LAUNCH_ID
-
-    try:
-        return f"{LAUNCH_ID}=".encode() in read_small(f"{host.proc}/{pid}/environ")
-    except OSError:  # another user's
-        return False
-
-
-def _running(pid: int, words: list[str], catalogue: Catalogue, host: HostPaths) -> Running:
+def _running(server: Foreign, catalogue: Catalogue) -> Running:
     from llamaagent.config.serverline import read_server_line, without_secrets
 
-    user = _user(pid, host)
+    pid, words = server.identity.pid, server.words[1:]
     try:
-        kept, secrets = without_secrets(words[1:], catalogue)
-        line = read_server_line(words[1:], f"server-{pid}", catalogue)
+        kept, secrets = without_secrets(words, catalogue)
+        line = read_server_line(words, f"server-{pid}", catalogue, cwd=server.cwd)
     except LlamaAgentError as error:
-        return Running(pid, user, None, (), (), str(error))
+        return Running(pid, server.user, None, (), (), str(error))
     if line.faults:
-        return Running(pid, user, None, (), (), line.faults[0])
+        return Running(pid, server.user, None, (), (), line.faults[0])
     path = line.model[1] if line.model is not None and line.model[0] == "path" else None
-    if path is not None and not os.path.isabs(path):
-        path = os.path.normpath(os.path.join(_cwd(pid, host), path))
-    return Running(pid, user, path, tuple(kept), tuple(secrets))
-
-
-def _cwd(pid: int, host: HostPaths) -> str:
-    try:
-        return os.readlink(f"{host.proc}/{pid}/cwd")
-    except OSError:
-        return ""
-
-
-def _user(pid: int, host: HostPaths) -> str | None:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.stat(f"{host.proc}/{pid}").st_uid).pw_name
-    except (OSError, KeyError):
-        return None
+    return Running(pid, server.user, path, tuple(kept), tuple(secrets))

@@ -27,7 +27,9 @@ _LARGEST = 1_000_001  # one byte more than is read of any file, so that "too lar
 def run(values: Values) -> int:
     """Show, or write; exit 65 when nothing can be read, or with --strict when anything is lost."""
     if values.text("file") == RUNNING:
-        return _running(values)
+        from llamaagent.cli.running import take_in
+
+        return take_in(values)
     if values.many("name"):
         raise UsageError("one file at a time; names are for running servers")
     if values.flag("adopt"):
@@ -54,19 +56,6 @@ def run(values: Values) -> int:
     if not values.flag("write") and not values.flag("quiet"):
         say(f"{len(texts)} profile{'s' * (len(texts) != 1)}; --write writes them")
     return 0
-
-
-def _running(values: Values) -> int:
-    """The servers that run now are another command's work; it is loaded when it is asked for."""
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    if find_spec("llamaagent.cli.running") is None:
-        raise UsageError(
-            "import running is not part of this version", hint="llamaagent init names running servers"
-        )
-    code: int = import_module("llamaagent.cli.running").take_in(values)
-    return code
 
 
 def _source(values: Values, opened: Opened) -> Source:

@@ -117,7 +117,10 @@ def _suggest(folder: str) -> None:
         say(f"\n  cd {shlex.quote(folder)}")
     running = find_running()
     if running:
-        say("\nllama-servers that run now; stop each before the profile made of it is started:")
+        say(
+            "\nllama-servers that run now; to take them over without a restart: llamaagent import running --adopt"
+        )
+        say("or, each to be stopped before the profile made of it is started:")
         for one in running:
             _suggest_running(one, taken)
     served = {one.model for one in running}

@@ -13,7 +13,7 @@ from llamaagent.base.errors import LlamaAgentError, LockHeldError
 from llamaagent.base.sdnotify import manager
 from llamaagent.cli.output import say
 from llamaagent.cli.publishing import Publisher
-from llamaagent.cli.run import one_pass, refuse_broken_settings
+from llamaagent.cli.run import load_ready, one_pass
 from llamaagent.cli.signals import Signals
 from llamaagent.cli.site import Opened, claim, database, load
 from llamaagent.domain import instance as st
@@ -34,8 +34,7 @@ _LOCK_WAIT_S = 30.0
 def loop(values: Values) -> int:
     """Pass until SIGTERM or SIGINT. SIGHUP reloads and SIGUSR1 passes at once (both: the next pass is now)."""
     signals = Signals()
-    opened = load(values)
-    refuse_broken_settings(opened)
+    opened = load_ready(values)
     with Lock(opened.database, "agent").take(opened.clock):
         agent = Agent(values, opened)
         with database(opened, write=True) as db:  # what is wrong now is for a person to put right
@@ -108,8 +107,9 @@ class Agent:
                 if has_moved(db):
                     forsake(db)
                     return False
+                told = self._pull()
                 self._reload()  # under the lock: what was read before a long wait may be old
-                result = one_pass(self._values, self.opened, db)
+                result = one_pass(self._values, self.opened, db, pull_trouble=told)
             self._publisher.beat(self._values, self.opened, db, result.shortage)
             self._notify(db)
         self._report_status(result)
@@ -158,6 +158,14 @@ class Agent:
         running = sum(1 for row in result.rows if row.status == st.RUNNING)
         declared = sum(1 for profile in result.declared.profiles.values() if profile.state == "running")
         self.tell_manager(f"STATUS={running} running, {declared} declared to run")
+
+    def _pull(self) -> str | None:
+        """Bring the profiles' work tree up to date, where that is asked for; what to tell of it."""
+        if self.opened.site.settings.git_pull == "never":
+            return None
+        from llamaagent.cli.pulling import pull
+
+        return pull(self.opened).trouble
 
     def _reload(self) -> None:
         """Read what changed; settings that are broken or gone leave the last good ones in force."""

@@ -7,7 +7,7 @@ from llamaagent.cli.output import say
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.domain import instance as st
 from llamaagent.reconcile.passes import run_pass
-from llamaagent.reconcile.problems import news, problems, remember
+from llamaagent.reconcile.problems import declaration, news, problems, remember
 from llamaagent.store.locks import Lock
 
 TYPE_CHECKING = False
@@ -31,8 +31,7 @@ def run(values: Values) -> int:
 
 def once(values: Values) -> int:
     """One pass: quiet when fine, exact when not."""
-    opened = load(values)
-    refuse_broken_settings(opened)
+    opened = load_ready(values)
     patience = timeout_s(values)
     with database(opened, write=True) as db:
         claim(db, opened)
@@ -43,10 +42,16 @@ def once(values: Values) -> int:
                 raise
             say(f"another pass is on ({error}); nothing was done")
             return 0
+        pull_trouble = None
         with lock:
-            result = one_pass(values, opened, db)
+            if opened.site.settings.git_pull != "never":
+                from llamaagent.cli.pulling import pulled
+
+                opened, pull_trouble = pulled(values, opened)
+                refuse_broken_settings(opened)
+            result = one_pass(values, opened, db, pull_trouble=pull_trouble)
         if values.flag("wait"):
-            result = _settle(values, opened, db, result, patience)
+            result = _settle(values, opened, db, result, patience, pull_trouble)
         code = BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
         if opened.site.settings.notify_command is not None or opened.site.settings.ping is not None:
             from llamaagent.cli.notifying import notify
@@ -56,6 +61,17 @@ def once(values: Values) -> int:
 
         publish(values, opened, db, result.shortage)
     return code
+
+
+def load_ready(values: Values) -> Opened:
+    """The site for a pass. Raises ConfigError for broken settings that not even a pull mends."""
+    opened = load(values)
+    if not opened.site.settings_ok and opened.site.settings.git_pull != "never":
+        from llamaagent.cli.pulling import mended
+
+        opened = mended(values, opened)
+    refuse_broken_settings(opened)
+    return opened
 
 
 def refuse_broken_settings(opened: Opened) -> None:
@@ -68,13 +84,18 @@ def refuse_broken_settings(opened: Opened) -> None:
     raise ConfigError(f"the settings are wrong; nothing was touched\n{format_faults(opened.site)}")
 
 
-def one_pass(values: Values, opened: Opened, db: Connection, *, counting: bool = True) -> PassResult:
+def one_pass(
+    values: Values, opened: Opened, db: Connection, *, counting: bool = True, pull_trouble: str | None = None
+) -> PassResult:
     """One pass under a lock that the caller holds; says what is news. counting: failed probes count."""
     ctx = context(
         opened, db, only=_only(values, opened, db), approved=values.flag("yes") and values.flag("once")
     )
     result = run_pass(ctx._replace(counting=counting))
-    told = news(ctx, result, problems(ctx, result))
+    found = problems(ctx, result)
+    if pull_trouble is not None:
+        found["pull"] = declaration(pull_trouble)
+    told = news(ctx, result, found)
     if not values.flag("quiet"):
         for text in told.lines:
             say(text)
@@ -110,7 +131,12 @@ def timeout_s(values: Values) -> float:
 
 
 def _settle(
-    values: Values, opened: Opened, db: Connection, result: PassResult, patience_s: float
+    values: Values,
+    opened: Opened,
+    db: Connection,
+    result: PassResult,
+    patience_s: float,
+    pull_trouble: str | None,
 ) -> PassResult:
     """Pass again until nothing of what the pass is for loads or stops, or the time is over; the last pass's result.
 
@@ -126,7 +152,7 @@ def _settle(
         try:
             left = max(0.0, until - opened.clock.monotonic())
             with Lock(opened.database, "pass").take(opened.clock, left):
-                result = one_pass(values, opened, db, counting=False)
+                result = one_pass(values, opened, db, counting=False, pull_trouble=pull_trouble)
         except LockHeldError:
             return result
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from llamaagent.base.errors import NOT_FINE, REFUSED, UsageError
+from llamaagent.base.errors import NOT_FINE, REFUSED, RefusedError, UsageError
 from llamaagent.cli.output import say
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
@@ -135,6 +135,7 @@ def _override(values: Values, action: str) -> int:
         names = _names(values, opened, db)
         if action == "stop" and values.flag("all"):
             names |= {row.profile for row in InstanceStore(db).newest() if row.status not in st.OVER}
+        names = _ours(values, opened, db, names, action)
         # Those that run an old build are rolled: the next one is touched when the one before runs again.
         for group in [frozenset({name}) for name in sorted(names)] if values.flag("outdated") else [names]:
             for name in sorted(group):
@@ -145,6 +146,25 @@ def _override(values: Values, action: str) -> int:
             if code:
                 return code
     return 0
+
+
+def _ours(
+    values: Values, opened: Opened, db: Connection, names: frozenset[str], action: str
+) -> frozenset[str]:
+    """Those that are ours to start and stop. Raises RefusedError for one that is only watched, named as such."""
+    watched = {p.name for p in opened.site.profiles if p.runtime.kind == "external"}
+    declared = {p.name for p in opened.site.profiles}
+    rows = InstanceStore(db).newest()
+    watched |= {row.profile for row in rows if row.kind == "external" and row.profile not in declared}
+    named = sorted(names & watched & set(values.many("name")))
+    left = names - watched
+    if named or (names and not left and not values.flag("all")):
+        who = ", ".join(named or sorted(names))
+        raise RefusedError(
+            f"cannot {action} {who}: runtime.kind is external, so it is only watched",
+            hint="whoever runs it does that; `llamaagent detach NAME` ends the watching",
+        )
+    return left
 
 
 def _say_override(values: Values, opened: Opened, db: Connection, name: str, action: str) -> None:

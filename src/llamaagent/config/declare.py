@@ -57,7 +57,7 @@ def declare(document: Document, file: str, alone: bool, site: LoadedSettings, ba
     _sleep(sparse, merged, check)
     _cross_check(sparse, merged, mark, check)
     guess = name or _guessed_name(document.text, file, alone)
-    if faults.broken or name is None:
+    if faults.broken or document.broken or name is None:
         return Declared(guess, mark, merged, None, faults)
     text = canonical_json(filled({**sparse, "name": name}))
     return Declared(name, mark, merged, profile_from_document(text, file, document.line), faults)

@@ -81,11 +81,18 @@ def read_words(words: Sequence[str], catalogue: Catalogue) -> tuple[list[Word], 
 
 
 def read_server_line(
-    words: Sequence[str], name: str, catalogue: Catalogue | None = None, folder: str = ""
+    words: Sequence[str],
+    name: str,
+    catalogue: Catalogue | None = None,
+    folder: str = "",
+    *,
+    cwd: str | None = None,
 ) -> ServerLine:
     """Read llama-server's options (without the program).
 
-    name: of the profile, for the names of secrets. folder: where relative paths begin, default the working one.
+    name: of the profile, for the names of secrets. folder: where relative paths begin, default the working one; a
+    relative model that is not there is left to the settings' models.directories. cwd: the folder of a server that
+    runs, to which its relative paths, the model's too, belong in any case.
     """
     catalogue = catalogue or load_catalogue()
     found, faults = read_words(words, catalogue)
@@ -101,11 +108,12 @@ def read_server_line(
             )
         else:
             _add(raw, word)
-    canonical = canonical_args(raw, catalogue, resolve=lambda _option, path: _absolute(path, folder))
+    folder = folder if cwd is None else cwd
+    canonical = canonical_args(raw, catalogue, resolve=lambda _option, path: absolute(path, folder))
     faults += [fault.message for fault in canonical.faults if fault.severity == "error"]
     notes += [fault.message for fault in canonical.faults if fault.severity != "error"]
     secrets = _secrets(owned, name, notes, folder)
-    model = _model(owned, faults, folder)
+    model = _model(owned, faults, folder, certain=cwd is not None)
     port = _port(owned.get("port"), faults)
     notes += [
         f"--{key} was left out: {OWNED[key].removeprefix('leave it out, ')}"
@@ -133,25 +141,28 @@ def _add(raw: dict[str, object], word: Word) -> None:
     raw[name] = value
 
 
-def _absolute(path: str, folder: str) -> str:
+def absolute(path: str, folder: str) -> str:
+    """A path of a command line; `~` was for its shell to expand, and is taken so all the same."""
     if path.startswith("$"):  # begins with a variable that nobody expanded
         return path
     return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
-def _model(owned: dict[str, str], faults: list[str], folder: str) -> tuple[str, str] | None:
+def _model(owned: dict[str, str], faults: list[str], folder: str, *, certain: bool) -> tuple[str, str] | None:
     given = [key for key in MODEL_KEYS if owned.get(key)]
     if len(given) > 1:
         faults.append(f"--{given[0]} and --{given[1]} are two models")
     if not given:
         return None
     value = owned[given[0]]
-    return MODEL_KEYS[given[0]], model_path(value, folder) if given[0] == "model" else value
+    if given[0] != "model":
+        return MODEL_KEYS[given[0]], value
+    return "path", absolute(value, folder) if certain else model_path(value, folder)
 
 
 def model_path(text: str, folder: str = "") -> str:
     """A model's file, absolute when it is there; else as written, for the settings' models.directories."""
-    path = _absolute(text, folder)
+    path = absolute(text, folder)
     return path if os.path.exists(path) or text.startswith((".", "~")) else text
 
 
@@ -175,7 +186,7 @@ def _secrets(owned: dict[str, str], name: str, notes: list[str], folder: str) ->
                 f"--{option}: its value was not written; put {variable}=... into the settings' env_file"
             )
     if owned.get("api-key-file"):
-        made["api-key"] = ("file", _absolute(owned["api-key-file"], folder))
+        made["api-key"] = ("file", absolute(owned["api-key-file"], folder))
     return made
 
 

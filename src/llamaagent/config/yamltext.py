@@ -30,11 +30,16 @@ _WORDS: dict[str, bool | None] = {
 
 
 class Document(NamedTuple):
-    """One YAML document. node is None when it could not be parsed; text is its own part of the file."""
+    """One YAML document. node is None when it could not be parsed; text is its own part of the file.
+
+    broken: something in it means nothing (a key given twice), so that what is left of it is only good for being
+    checked further.
+    """
 
     node: Node | None
     line: int
     text: str
+    broken: bool = False
 
 
 def parse_documents(data: bytes, file: str, faults: Faults, layer: str = "file") -> list[Document]:
@@ -112,7 +117,7 @@ def _parse(text: str, start: Mark, begin: int, faults: Faults) -> Document:
     except StopReadingError:
         node = None
     faults.extend(found)
-    return Document(node, start.line, text)
+    return Document(node, start.line, text, found.broken)
 
 
 def syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Mark, begin: int) -> tuple[Mark, str]:

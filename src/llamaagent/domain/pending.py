@@ -19,7 +19,6 @@ _SETTINGS = {
     "backup.every": "backup_every_s",
     "backup.keep": "backup_keep",
     "backup.directory": "backup_directory",
-    "git.pull": "git_pull",
     "prometheus.textfile": "prometheus_textfile",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")
@@ -31,7 +30,7 @@ def pending_in_profile(profile: Profile) -> tuple[str, ...]:
         "evict": profile.evict != Evict(),
         "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
         "resources.cpus": profile.resources.cpus != Resources().cpus,
-        "runtime.kind": profile.runtime.kind != "process",
+        "runtime.kind": profile.runtime.kind == "container",
     }
     return tuple(key for key, differs in found.items() if differs)
 

@@ -61,6 +61,8 @@ REASONS = (
     "signal",  # the next signal of a stop
     "stuck",  # busy for longer than health.stuck_after without a new token
     "unkillable",  # it lives on after SIGKILL
+    "watched",  # external: found running, not ours to start or stop
+    "not-found",  # external: no such process now
     "detached",  # an operator's detach: forgotten, left running
     "rollback",  # the last healthy revision, after a newer one that never became healthy
     "changed-file",  # a file that stood in the way of the last launch is another one now

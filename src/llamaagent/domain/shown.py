@@ -15,6 +15,7 @@ HELD_WORDS = {
     **WORDS,
     "port-taken": "port taken",
     "unsupported": "not supported yet",
+    "not-found": "not running",
 }
 
 NOT_WANTED_WORDS = {"schedule": "outside schedule", "idle": "idle"}
@@ -61,7 +62,7 @@ def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int, *
     if reason in WORDS:
         return f"failed: {WORDS[reason]}"
     if retry_ts is None:
-        return "crashed"
+        return "gone" if reason == "lost" else "crashed"
     return f"crashed, retry in {max(0, retry_ts - now)}s ({ordinal(restarts + 1)})"
 
 

@@ -86,9 +86,9 @@ def _state(wanted: Endpoint, sockets: Sequence[Listener], paths: HostPaths) -> s
     return STRANGER if readable else UNKNOWN
 
 
-def listeners(ports: Iterable[int], paths: HostPaths = LINUX) -> list[Listener] | None:
-    """Listening TCP sockets on these ports; None where the kernel does not say."""
-    wanted = {f"{port:04X}".encode(): port for port in ports}
+def listeners(ports: Iterable[int] | None, paths: HostPaths = LINUX) -> list[Listener] | None:
+    """Listening TCP sockets on these ports (None: on any); None where the kernel does not say."""
+    wanted = {} if ports is None else {f"{port:04X}".encode(): port for port in ports}
     found: list[Listener] = []
     known = False
     for name in ("tcp", "tcp6"):
@@ -100,8 +100,8 @@ def listeners(ports: Iterable[int], paths: HostPaths = LINUX) -> list[Listener] 
         for line in lines:
             fields = line.split(None, 10)
             address, _, port = fields[1].partition(b":")
-            if port in wanted:
-                found.append(Listener(address.decode("ascii"), wanted[port], int(fields[9])))
+            if ports is None or port in wanted:
+                found.append(Listener(address.decode("ascii"), int(port, 16), int(fields[9])))
     return found if known else None
 
 

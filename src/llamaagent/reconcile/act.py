@@ -49,6 +49,8 @@ def perform(
     row = rows.get(action.profile)
     follows(row.status if row is not None else None, action)
     now = ctx.clock.now()
+    if action.kind in {act.ADOPT, act.HOLD}:  # of a server that somebody else runs
+        return _watch(ctx, action, row, profiles[action.profile], now)
     if action.kind == act.START:
         done = _start(ctx, action, row, profiles[action.profile], borders)
     elif action.kind == act.GUARD:
@@ -66,6 +68,21 @@ def perform(
     if done.kind != act.HOLD:  # told where it is made, when it is news
         tell(ctx, done, now)
     return done
+
+
+def _watch(ctx: Context, action: Action, row: Instance | None, profile: Profile, now: int) -> Action:
+    from llamaagent.reconcile.external import watch
+
+    done, news = watch(ctx, action, row, profile)
+    if news:
+        tell(ctx, done, now)
+    return done
+
+
+def _signal(row: Instance, name: str) -> None:
+    """Signal what we run; what we only watch is never signalled, whatever was decided."""
+    if row.kind != "external":
+        signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[name])
 
 
 def _change(
@@ -103,7 +120,7 @@ def _with_row(
         _stop(ctx, action, row, now)
     elif action.kind == act.SIGNAL:
         store.next_signal(row.id, "TERM" if row.signals_sent == 0 else "KILL", action.due_ts, action, now)
-        signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal or "TERM"])
+        _signal(row, action.signal or "TERM")
     elif action.kind == act.END:
         return _end(ctx, action, row, profile, view, now)
     else:
@@ -212,7 +229,7 @@ def _stop(ctx: Context, action: Action, row: Instance, now: int) -> None:
         ctx.wishes.done(row.profile, now)
     if action.signal is not None:
         ctx.instances.next_signal(row.id, "TERM", action.due_ts, action, now)
-        signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[action.signal])
+        _signal(row, action.signal)
 
 
 def _end(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sight import Sight
+    from llamaagent.launch.outside import Outside
     from llamaagent.reconcile.again import Past
 
 _ALL_SIGNALS = 3  # TERM, TERM, KILL
@@ -39,6 +40,7 @@ class Subject(NamedTuple):
     stalled_s: int | None = None  # loading: how long without progress; None = not known
     rolled_back: bool = False  # the profile in force is not the declared one, which never became healthy
     past: Past | None = None  # of a failed launch; None = not asked
+    outside: Outside | None = None  # where a server that somebody else runs is, while it has no live row
 
 
 class World(NamedTuple):
@@ -54,6 +56,8 @@ def decide(world: World) -> Plan:
     guarded = _guard(world)
     actions: list[Action] = list(guarded)
     for subject in world.subjects:
+        if guarded and subject.profile is None and _is_watched(subject):
+            continue  # stays in force with the others
         if guarded and subject.profile is None and _runs(subject):
             actions.extend(_watch_only(subject, world.now))
         else:
@@ -67,9 +71,17 @@ def _runs(subject: Subject) -> bool:
     return subject.row is not None and subject.row.status in {st.LOADING, st.RUNNING, st.UNHEALTHY}
 
 
+def _is_watched(subject: Subject) -> bool:
+    """Whether it is somebody else's to start and stop: what runs, or else what is declared, is external."""
+    row, profile = subject.row, subject.profile
+    if row is not None and row.status in st.LIVE:
+        return row.kind == "external"
+    return profile is not None and profile.runtime.kind == "external"
+
+
 def _guard(world: World) -> tuple[Action, ...]:
     """Three or more, and more than half of what runs, would be retired: someone emptied the wrong folder."""
-    running = [s for s in world.subjects if _runs(s)]
+    running = [s for s in world.subjects if _runs(s) and not _is_watched(s)]  # nobody stops those
     retired = [s.name for s in running if s.profile is None]
     if world.approved or len(retired) < 3 or 2 * len(retired) <= len(running):
         return ()
@@ -82,6 +94,10 @@ def _guard(world: World) -> tuple[Action, ...]:
 def _one(subject: Subject, now: int) -> list[Action]:
     row = subject.row
     want = _wish(subject, now)
+    if _is_watched(subject):
+        from llamaagent.reconcile.watched import follow
+
+        return follow(subject, want, now)
     if row is None or row.status in st.OVER:
         return _over(subject, want, now)
     if row.status == st.CREATED:

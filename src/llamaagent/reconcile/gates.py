@@ -69,6 +69,8 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
 
 def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuReading) -> Placement:
     """Ask everything while the old launch still runs, counting what it will free. Raises HeldError."""
+    if profile.runtime.kind == "external":
+        return Placement((), 0)  # what we run ends, what is watched instead needs nothing from us
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, mtime = _model_file(profile)
@@ -245,7 +247,8 @@ def cards(ctx: Context, gpus: GpuReading, *, leaving: int | None = None) -> tupl
             card.memory_free_mib if card.memory_free_mib is not None else total - (card.memory_used_mib or 0)
         )
         free += used.get(leaving, 0) if leaving is not None else 0
-        foreign = sum(1 for holder in card.holders if holder.pid not in pids)
+        reserving = {r.instance_id for r in mine}  # what is only watched holds memory without a reservation
+        foreign = sum(1 for holder in card.holders if pids.get(holder.pid, -1) not in {*reserving, leaving})
         exclusive = any(r.exclusive for r in mine)
         made.append(Card(card.uuid, card.index, total, free, unused, exclusive, len(mine) + foreign))
     return tuple(made)

@@ -37,6 +37,9 @@ _SOON_S = 0.2  # between two signals, however short the grace
 _POLL_S = 0.02
 _ROUNDS = 12  # a bound for the impossible: each round moves at least one launch one step
 
+# After these another look makes sense.
+_LEADS_ON = frozenset({act.END, act.STOP, act.SIGNAL, act.CANCEL, act.ADOPT, act.ROLLBACK})
+
 
 class PassResult(NamedTuple):
     """What a pass did and how the world is after it."""
@@ -210,7 +213,7 @@ def _carry_out(
                 ctx.samples.log("error", action.profile, str(error), ctx.clock.now(), "decision")
             continue
         done.append(result)
-        again = again or result.kind in {act.END, act.STOP, act.SIGNAL, act.CANCEL, act.ROLLBACK}
+        again = again or result.kind in _LEADS_ON
     return again
 
 
@@ -237,10 +240,12 @@ def stop_everything(ctx: Context, timeout_s: float = 60.0) -> None:
     until = ctx.clock.monotonic() + timeout_s
     found = declare(ctx, _Asked(ctx))
     stopped = {name: profile._replace(state="stopped") for name, profile in found.profiles.items()}
-    declared = found._replace(profiles=stopped)
+    ours = {name: profile for name, profile in stopped.items() if profile.runtime.kind != "external"}
+    declared = found._replace(profiles=ours)
     borders = Borders(ctx.read_gpus, lambda: (None, None))
     while ctx.clock.monotonic() < until:
         rows, view = _look(ctx, declared, until)
+        rows = tuple(row for row in rows if row.kind != "external")
         if not any(row.status in st.LIVE for row in rows):
             return
         subjects = world(ctx, declared, rows, view).subjects

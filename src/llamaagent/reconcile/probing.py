@@ -143,8 +143,8 @@ def demanded(profile: Profile | None, row: Instance, watched: Watched | None, st
         return False
     if rule.probe in {"completion", "command"}:
         return True
-    if rule.probe != "auto" or row.status == st.LOADING:
-        return False
+    if rule.probe != "auto" or row.status == st.LOADING or row.kind == "external":
+        return False  # of somebody else's server nothing is asked that costs it anything, unless the profile says so
     stuck = stalled_s is not None and rule.stuck_after_s is not None and stalled_s >= rule.stuck_after_s
     return stuck or (watched is not None and watched.due is not None)
 

@@ -69,29 +69,30 @@ def problems(ctx: Context, result: PassResult) -> dict[str, Problem]:
     found: dict[str, Problem] = {}
     for fault in ctx.site.faults:
         if fault.severity == "error":
-            found[f"file:{fault.file}:{fault.line}:{fault.message}"] = _declaration(str(fault), fault.profile)
+            found[f"file:{fault.file}:{fault.line}:{fault.message}"] = declaration(str(fault), fault.profile)
     for folder in ctx.site.folders:
         if folder.error is not None:
-            found[f"folder:{folder.path}"] = _declaration(f"{folder.path}: {folder.error}")
+            found[f"folder:{folder.path}"] = declaration(f"{folder.path}: {folder.error}")
     waiting = {name for name, why in result.declared.kept.items() if why == AWAITING}
     if any(action.kind == act.GUARD for action in result.actions):
         waiting |= {name for name, why in result.declared.gone.items() if why == "retired"}
     if waiting:
         names = ", ".join(sorted(waiting))
-        found["guard"] = _declaration(
+        found["guard"] = declaration(
             f"no file declares {names} any more, too many at once: they run on; "
             "if that is meant: llamaagent run --once --yes"
         )
     for name, why in result.declared.kept.items():
         if name not in waiting:
-            found[f"kept:{name}"] = _declaration(f"{name}: {why}", name)
+            found[f"kept:{name}"] = declaration(f"{name}: {why}", name)
     for name, why in result.declared.rolled_back.items():
-        found[f"rollback:{name}"] = _declaration(f"{name}: {why}", name)
+        found[f"rollback:{name}"] = declaration(f"{name}: {why}", name)
     told = _told(ctx)
     return found | _of_disk(result.shortage, told) | _of_profiles(ctx, result, told) | _refused(result)
 
 
-def _declaration(text: str, profile: str | None = None) -> Problem:
+def declaration(text: str, profile: str | None = None) -> Problem:
+    """Something wrong with what is declared, or with how it gets here."""
     return Problem(text, text, "config_broken", profile, reason="config", detail=text)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sight import Sight
+    from llamaagent.launch.outside import Outside
     from llamaagent.reconcile.again import Past
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.declared import Declared
@@ -49,9 +50,19 @@ def world(
                 _stalled_s(ctx, row, sight),
                 name in declared.rolled_back,
                 _past(ctx, row, profile),
+                _outside(ctx, profile, row),
             )
         )
     return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _outside(ctx: Context, profile: Profile | None, row: Instance | None) -> Outside | None:
+    """Where a server that somebody else runs is, as long as no live row says it."""
+    if profile is None or profile.runtime.kind != "external" or (row is not None and row.status in st.LIVE):
+        return None
+    from llamaagent.reconcile.external import seek
+
+    return seek(ctx, profile)
 
 
 def _past(ctx: Context, row: Instance | None, profile: Profile | None) -> Past | None:

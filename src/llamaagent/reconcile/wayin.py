@@ -22,7 +22,7 @@ class WayIn(NamedTuple):
 
 def target(ctx: Context, row: Instance, profile: Profile | None) -> Target:
     """How the server of a row with a host and a port is asked; key and path are the caller's."""
-    way = _way_in(ctx, profile)
+    way = _way_in(ctx, profile) if row.kind != "external" else _way_outside(ctx, row)
     return Target(0, row.host or "", row.port or 0, "", way.api_key, way.prefix, way.scheme)
 
 
@@ -37,6 +37,15 @@ def _way_in(ctx: Context, profile: Profile | None) -> WayIn:
         prefix if isinstance(prefix, str) else "",
         "https" if profile.arg("ssl-cert-file") is not None else "http",
     )
+
+
+def _way_outside(ctx: Context, row: Instance) -> WayIn:
+    """The same of a server that somebody else runs, from its own command line."""
+    from llamaagent.launch.outside import command_words, option_value
+
+    words = command_words(row.pid, ctx.host) if row.pid is not None else []
+    scheme = "https" if option_value(words, "--ssl-cert-file") else "http"
+    return WayIn(None, option_value(words, "--api-prefix") or "", scheme)
 
 
 def _api_key(ctx: Context, ref: SecretRef) -> str:

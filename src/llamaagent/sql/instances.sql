@@ -99,6 +99,19 @@ VALUES (:profile, 'process', :project, 'loading', 'adopted', :detail, :ts, :laun
         :ts, :launched_ts, :ts, :argv, :model_path, :gpus, 0, (SELECT id FROM models WHERE name = :profile))
 RETURNING id;
 
+-- name: update_found
+-- A live server that we did not launch: what is known of it becomes the launch of the held row.
+UPDATE instances
+   SET status = 'loading', kind = :kind, project = :project, reason = :reason, detail = :detail, since_ts = :ts,
+       launch_hash = :launch_hash, profile_hash = :profile_hash, host = :host, port = :port, boot_id = :boot_id,
+       pid = :pid, start_ticks = :start_ticks, log_path = :log_path, log_inode = :log_inode,
+       log_offset_bytes = :log_offset_bytes, launched_ts = :launched_ts, last_seen_ts = :ts, argv = :argv,
+       environment = :environment, working_directory = :working_directory, binary = :binary,
+       binary_identity = :binary_identity, model_path = :model_path, model_size_bytes = :model_size_bytes,
+       model_mtime_ns = :model_mtime_ns, gpus = :gpus, git_commit = :git_commit, git_dirty = :git_dirty,
+       api_prefix = :api_prefix, scheme = :scheme, failures = 0
+ WHERE id = :id AND status = 'created';
+
 -- name: update_status
 UPDATE instances
    SET status = :status, reason = :reason, detail = :detail, since_ts = :ts, last_seen_ts = :ts, failures = :failures

@@ -60,6 +60,26 @@ FILES = (
         "llamaagent models prune",
     ),
     Spec(
+        "models pull",
+        MACHINE,
+        "Fetch a GGUF file, continued where it stopped.\n\n"
+        "SOURCE is an http address, or hf:USER/REPO:QUANT (from HF_ENDPOINT, default huggingface.co; HF_TOKEN of the "
+        "settings' env_file or of the environment is sent nowhere else). The file appears under its name when "
+        "it is complete and its checksum, where one is known, is right.",
+        "modelpull:run",
+        (
+            Opt(
+                "output",
+                ("-o", "--output"),
+                "Folder (default: the first of models.directories).",
+                "text",
+                "DIR",
+            ),
+        ),
+        (Arg("source", "http address, or hf:USER/REPO:QUANT.", required=True),),
+        "llamaagent models pull hf:ggml-org/gemma-3-1b-it-GGUF:Q4_K_M",
+    ),
+    Spec(
         "fit",
         MACHINE,
         "How much memory a profile's server will take.\n\n"

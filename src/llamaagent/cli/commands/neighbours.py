@@ -31,7 +31,7 @@ IMPORT = Spec(
     ),
     (
         Arg("file", "The file, - for standard input, or the word `running`.", required=True),
-        Arg("name", "With `running`: which of them; * and ? match.", many=True),
+        Arg("name", "With `running`: which of them: names as printed, with * and ?, or pids.", many=True),
     ),
     "llamaagent import ~/llama-swap/config.yaml --write",
 )

@@ -1,0 +1,47 @@
+"""A profile's text before it becomes a file: loaded as this site would load it, and put in its place."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from llamaagent.cli.new import named_schema, profile_folder, write_new
+from llamaagent.cli.site import asking
+
+if TYPE_CHECKING:
+    from llamaagent.cli.site import Opened
+    from llamaagent.cli.spec import Values
+    from llamaagent.domain.profile import Profile
+
+
+def loaded_as(values: Values, opened: Opened, name: str, text: str) -> tuple[Profile | None, tuple[str, ...]]:
+    """The profile that this text declares beside this site's settings, or what would be refused about it."""
+    from llamaagent.config.load import load_site
+
+    with tempfile.TemporaryDirectory(prefix="llamaagent-") as folder:
+        path = os.path.join(folder, f"{name}.yaml")
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+        site = load_site(
+            config=values.text("config"),
+            profiles=(path,),
+            environ=os.environ,
+            cwd=os.getcwd(),
+            now=opened.clock.now(),
+            asking=asking(opened.places),
+        )
+    faults = tuple(fault.message for fault in site.faults if fault.file == path and fault.severity == "error")
+    if faults or not site.profiles:
+        return None, faults or ("it is not for this host",)
+    return site.profiles[0], ()
+
+
+def target_of(opened: Opened, name: str) -> str:
+    """Where a new profile of this name goes. Raises CannotCreateError, ConfigError."""
+    return os.path.join(profile_folder(opened), f"{name}.yaml")
+
+
+def write_profile(opened: Opened, path: str, text: str) -> None:
+    """Put it there whole or not at all, never over another file. Raises CannotCreateError."""
+    write_new(path, named_schema(opened, path) + text)
