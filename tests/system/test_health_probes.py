@@ -163,6 +163,18 @@ def test_a_server_with_all_slots_busy_gets_no_request_to_queue(fake_site: Site) 
     assert fake_site.newest()["alpha"]["status"] == "running"
 
 
+def test_a_pass_for_others_asks_for_no_token(fake_site: Site) -> None:
+    """A verb makes many passes while it waits for its own profile."""
+    hits = fake(fake_site, "", health={"probe": "completion"})
+    fake_site.profile("beta", runtime={"env": {"FAKE_MODE": "delay-ready:2"}}, state="stopped")
+    fake_site.settle("running", "alpha")
+    before = asked(hits)["/completion"]
+    assert fake_site.run("start", "beta").rc == 0
+    assert asked(hits)["/completion"] == before
+    assert fake_site.newest()["alpha"]["status"] == "running"
+    assert health_row(fake_site)["status"] == "healthy"
+
+
 def test_the_wrong_model_on_our_port_is_not_healthy(fake_site: Site) -> None:
     """Peers 5.5: beside the owner of the socket, the model that is named by /props."""
     without_model = (
