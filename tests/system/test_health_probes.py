@@ -291,6 +291,22 @@ def test_the_real_server_gives_a_token_that_is_nobodys_request(site: Site, more:
 
 
 @pytest.mark.binary
+def test_the_token_is_asked_for_with_key_and_prefix(site: Site) -> None:
+    site.env["THE_KEY"] = "s3cret-of-the-probe"
+    args = {"threads": 1, "parallel": 1, "api-prefix": "/llm"}
+    secrets = {"api-key": {"env": "THE_KEY"}}
+    site.profile("alpha", args=args, secrets=secrets, health={"probe": "completion", "path": "/health"})
+    row = site.settle()["alpha"]
+    site.once("-q")
+    assert (
+        int(str(site.newest()["alpha"]["probe_tokens"])) >= 2
+    )  # a refusal would count as unable, without tokens
+    assert site.newest()["alpha"]["pid"] == row["pid"]
+    site.once("-q")
+    assert site.count("generations") == 0
+
+
+@pytest.mark.binary
 def test_the_real_server_goes_to_sleep_under_a_completion_probe(site: Site) -> None:
     site.profile(
         "alpha",
