@@ -163,6 +163,18 @@ def test_a_server_with_all_slots_busy_gets_no_request_to_queue(fake_site: Site) 
     assert fake_site.newest()["alpha"]["status"] == "running"
 
 
+def test_a_pass_for_others_asks_for_no_token(fake_site: Site) -> None:
+    """A verb makes many passes while it waits for its own profile."""
+    hits = fake(fake_site, "", health={"probe": "completion"})
+    fake_site.profile("beta", runtime={"env": {"FAKE_MODE": "delay-ready:2"}}, state="stopped")
+    fake_site.settle("running", "alpha")
+    before = asked(hits)["/completion"]
+    assert fake_site.run("start", "beta").rc == 0
+    assert asked(hits)["/completion"] == before
+    assert fake_site.newest()["alpha"]["status"] == "running"
+    assert health_row(fake_site)["status"] == "healthy"
+
+
 def test_the_wrong_model_on_our_port_is_not_healthy(fake_site: Site) -> None:
     """Peers 5.5: beside the owner of the socket, the model that is named by /props."""
     without_model = (
@@ -276,6 +288,22 @@ def test_the_real_server_gives_a_token_that_is_nobodys_request(site: Site, more:
     assert len(state["marks"]) <= 1  # the last one's lines may not be written yet
     assert site.run("stop", "alpha").rc == 0
     assert site.count("generations") == (0 if more else 2)
+
+
+@pytest.mark.binary
+def test_the_token_is_asked_for_with_key_and_prefix(site: Site) -> None:
+    site.env["THE_KEY"] = "s3cret-of-the-probe"
+    args = {"threads": 1, "parallel": 1, "api-prefix": "/llm"}
+    secrets = {"api-key": {"env": "THE_KEY"}}
+    site.profile("alpha", args=args, secrets=secrets, health={"probe": "completion", "path": "/health"})
+    row = site.settle()["alpha"]
+    site.once("-q")
+    assert (
+        int(str(site.newest()["alpha"]["probe_tokens"])) >= 2
+    )  # a refusal would count as unable, without tokens
+    assert site.newest()["alpha"]["pid"] == row["pid"]
+    site.once("-q")
+    assert site.count("generations") == 0
 
 
 @pytest.mark.binary

@@ -50,6 +50,7 @@ def untouched(victim: subprocess.Popen[bytes]) -> bool:
 def test_a_live_pid_with_another_start_tick_is_never_signalled(
     site: Site, victim: subprocess.Popen[bytes], how: str
 ) -> None:
+    """Peers 5.2."""
     path = site.profile("alpha")
     site.profile("beta", state="stopped")
     row = site.settle("running", "alpha")["alpha"]
@@ -74,6 +75,7 @@ def test_a_live_pid_with_another_start_tick_is_never_signalled(
 
 
 def test_after_a_reboot_the_same_pid_is_somebody_else(site: Site, victim: subprocess.Popen[bytes]) -> None:
+    """Peers 5.4."""
     site.profile("alpha")
     site.profile("beta")
     rows = site.settle()
@@ -93,6 +95,7 @@ def test_after_a_reboot_the_same_pid_is_somebody_else(site: Site, victim: subpro
 
 
 def test_a_zombie_counts_as_dead(site: Site) -> None:
+    """Peers 5.8."""
     site.profile("alpha")
     row = site.settle()["alpha"]
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)

@@ -99,7 +99,7 @@ def test_no_port_left_is_a_reason_to_wait(site: Site) -> None:
 
 
 def test_a_stranger_that_answers_for_a_dead_server_does_not_make_it_healthy(site: Site) -> None:
-    """The port is taken between the look and the launch: whoever answers there, it is not our process."""
+    """The port is taken between the look and the launch: whoever answers there, it is not our process. Peers 5.5."""
     site.profile("alpha", listen={"port": site.ports[0]})
     row = site.settle()["alpha"]
     kill(int(str(row["pid"])))

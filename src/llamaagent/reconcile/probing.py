@@ -77,7 +77,9 @@ def ask(
     reachable = [
         row for row in rows if row.port is not None and row.host is not None and row.id not in probes.hung
     ]
-    wanted = [row for row in rows if probes.asking and row.id not in probes.verdicts]
+    # A pass for some asks the others for their health only: it may be one of many, made while somebody waits.
+    ours = [row for row in rows if ctx.chosen(row.profile)]
+    wanted = [row for row in ours if probes.asking and row.id not in probes.verdicts]
     inquiries = _inquiries(ctx, [row for row in wanted if row in reachable], profiles, watched)
     until = ctx.clock.monotonic() + deadline_s
     commands = _begin(ctx, wanted, profiles)
