@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from llamaagent.base.errors import REFUSED, LlamaAgentError
+from llamaagent.base.errors import REFUSED, LlamaAgentError, UsageError
 from llamaagent.cli.foundprofile import FoundProfile, found_profile, watched_profile
 from llamaagent.cli.output import clean, say
 from llamaagent.cli.run import refuse_broken_settings
