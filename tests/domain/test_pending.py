@@ -52,5 +52,5 @@ def test_keys_that_act_are_not_named() -> None:
 
 
 def test_settings_without_an_effect_yet_are_named() -> None:
-    settings = Settings(git_pull="always", backup_keep=7, reports=Reports(logo="x.png"))
-    assert pending_in_settings(settings) == ("backup.keep", "git.pull", "reports.logo")
+    settings = Settings(backup_keep=7, reports=Reports(logo="x.png"))
+    assert pending_in_settings(settings) == ("backup.keep", "reports.logo")

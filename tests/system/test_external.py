@@ -360,3 +360,57 @@ def test_no_key_of_its_command_line_is_stored(fake_site: Site, stranger: Start) 
         with open(wal, "rb") as file:
             assert b"hunter" not in file.read()
     assert "***" in str(fake_site.newest()["theirs"]["argv"])
+
+
+def test_whoever_reads_is_told_as_of_any_other(fake_site: Site, stranger: Start) -> None:
+    port = fake_site.ports[0] + 10
+    watched(fake_site, port=port)
+    stranger(port)
+    fake_site.once()
+    for words in (
+        ("ps",),
+        ("ps", "-a", "--json"),
+        ("status", "--json"),
+        ("show", "theirs"),
+        ("show", "theirs", "--command"),
+        ("show", "theirs", "--effective"),
+        ("show", "theirs", "--env"),
+        ("show", "theirs", "--diff"),
+        ("why", "theirs"),
+        ("history", "theirs"),
+        ("logs", "theirs"),
+        ("events",),
+        ("gpus",),
+        ("env", "theirs"),
+        ("doctor",),
+        ("profiles", "show", "theirs"),
+        ("profiles", "export", "theirs"),
+        ("report", "build", "-o", str(fake_site.root / "xdg" / "site")),
+        ("query", "SELECT * FROM model_instances"),
+    ):
+        done = fake_site.run(*words)
+        assert "Traceback" not in done.err, done
+        assert done.rc != 70, done
+        if words[-1] == "--command":
+            assert f"--port {port}" in done.out
+        if words[0] == "logs":
+            assert "where its server logs is not known" in done.err
+
+
+def test_detach_ends_the_watching_and_reset_begins_it_again(fake_site: Site, stranger: Start) -> None:
+    port = fake_site.ports[0] + 10
+    watched(fake_site, port=port)
+    child = stranger(port)
+    fake_site.once()
+    assert fake_site.run("detach", "theirs").rc == 0
+    fake_site.once()
+    row = fake_site.newest()["theirs"]
+    assert (row["status"], row["reason"]) == ("stopped", "detached")
+    assert fake_site.run("plan", "--exit-code").rc == 0
+    assert fake_site.run("reset", "theirs").rc == 0
+    assert fake_site.newest()["theirs"]["status"] == "running"
+    fake_site.profile("ours", state="stopped")
+    (fake_site.root / "profiles" / "theirs.yaml").unlink()
+    assert fake_site.run("rm", "theirs").rc == 0
+    assert fake_site.newest()["theirs"]["status"] == "deleted"
+    assert living(child.pid)

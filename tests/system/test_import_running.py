@@ -265,6 +265,9 @@ def test_one_below_a_supervisor_is_refused_and_can_be_watched(site: Site, hand: 
         assert profiles(site) == []
         said = take(site, pid, word="--write")
         assert said.rc == 0
+        text = (site.root / "profiles" / "tiny.yaml").read_text()
+        assert f"runtime:\n  kind: external\n  port: {port}\n" in text
+        assert f"# model: {site.model}\n" in text
         site.once()
         (row,) = site.newest().values()
         assert (row["kind"], row["status"], row["pid"]) == ("external", "running", pid)

@@ -7,6 +7,7 @@ import sys
 from llamaagent.base.errors import LlamaAgentError, UsageError
 from llamaagent.cli.site import known_names, load, one_name, reading
 from llamaagent.collect.tail import last_lines
+from llamaagent.domain import instance as st
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.logs import LogStore
 
@@ -59,7 +60,12 @@ def launch_of(values: Values, opened: Opened) -> Instance | None:
         store = InstanceStore(db)
         number = values.number("instance")
         name = one_name(values.text("name") or "", known_names(opened, db))
-        launches = [row for row in store.of_profile(name, 1000) if row.log_path is not None]
+        every = store.of_profile(name, 1000)
+        launches = [row for row in every if row.log_path is not None]
+        if every and every[0].status in st.LIVE and every[0].log_path is None and number is None:
+            raise LlamaAgentError(
+                f"{name} was not launched from here, and where its server logs is not known"
+            )
     if number is not None:
         found = next((row for row in launches if row.id == number), None)
         if found is None:

@@ -159,7 +159,7 @@ def _watch_text(name: str, watch: dict[str, object], blocked: Obstacle, own: str
 
     lines = [f"# {name}: only watched, for {blocked.reason}", *document_text(watch).splitlines()]
     if own:
-        lines += ["", "# To run it from here, put this in place of the above, then:"]
+        lines += ["", "# To run it from here, end that, and put this in place of the above:"]
         lines += [f"#   {command}" for command in blocked.commands]
         lines += [f"# {line}" for line in own.splitlines()[1:]]
     return clean_lines(lines)

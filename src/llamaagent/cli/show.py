@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from llamaagent.base.errors import NOT_FINE, LlamaAgentError, UsageError
+from llamaagent.base.errors import NOT_FINE, LlamaAgentError, ServiceUnavailableError, UsageError
 from llamaagent.cli.output import clean, emit_object, print_table, say
 from llamaagent.cli.site import asking, context, load, one_name, reading
 from llamaagent.domain import instance as st
@@ -45,6 +45,8 @@ def _argv(opened: Opened, db: Connection, profile: Profile) -> tuple[str, ...]:
     from llamaagent.launch.command import resolve_binary, server_argv
     from llamaagent.launch.listeners import port_free
 
+    if profile.runtime.kind == "external":
+        return _watched_argv(opened, db, profile)
     ctx = context(opened, db)
     try:
         remembered = ctx.samples.metadata(f"binary.{profile.runtime.binary}")
@@ -64,6 +66,15 @@ def _argv(opened: Opened, db: Connection, profile: Profile) -> tuple[str, ...]:
             None, opened.site.settings.ports, taken, lambda p: port_free(profile.listen.host, p)
         )
     return server_argv(profile, binary=binary, port=port or opened.site.settings.ports[0])
+
+
+def _watched_argv(opened: Opened, db: Connection, profile: Profile) -> tuple[str, ...]:
+    """The command line of a server that somebody else runs, as it was found. Raises ServiceUnavailableError."""
+    row = _row(opened, db, profile)
+    stored = _stored(db, row) if row is not None else {}
+    if not stored.get("argv"):
+        raise ServiceUnavailableError(f"{profile.name} is external, and was not seen running yet")
+    return tuple(json.loads(str(stored["argv"])))
 
 
 def _command(values: Values, opened: Opened, db: Connection, profile: Profile) -> int:

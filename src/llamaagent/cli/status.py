@@ -31,16 +31,29 @@ def run(values: Values) -> int:
             "list_stats",
             {"by": None, "since": opened.clock.now() - 3600, "until": 1 << 62, "profiles": None},
         )
+    shortage = _shortage(opened)
+    asked = recent.rows[0]["requests"] if recent.rows else 0
+    passed = opened.clock.now() - last if isinstance(last, int) else None
+    summary = _summary(opened, rows, shortage) | {"last_pass_s": passed, "requests_last_hour": asked}
+    if values.flag("json"):
+        emit_object(summary)
+    else:
+        if shortage is not None:
+            print(shortage)
+        _screen(opened, summary, rows)
+    return 0 if summary["ok"] else 1
+
+
+def _summary(opened: Opened, rows: list[dict[str, object]], shortage: Shortage | None) -> dict[str, object]:
+    """What is wanted, what runs and what is wrong. Its keys are the ones of --json."""
     faults = [str(fault) for fault in opened.site.faults if fault.severity == "error"]
     problems = [row for row in rows if row["problem"]]
-    shortage = _shortage(opened)
     refused = refused_by_build(opened, rows)
-    passed = opened.clock.now() - last if isinstance(last, int) else None
-    summary: dict[str, object] = {
+    return {
         "ok": not problems and not faults,
         "site": opened.site_path,
         "database": opened.database,
-        "last_pass_s": passed,
+        "last_pass_s": None,
         "wanted": sum(1 for row in rows if row["wanted"]),
         "running": sum(1 for row in rows if row["status"] == "running"),
         "problems": [
@@ -57,16 +70,9 @@ def run(values: Values) -> int:
             if r["outdated"]
         ],
         "rolled_back": {str(r["profile"]): r["rolled_back"] for r in rows if r["rolled_back"]},
-        "requests_last_hour": recent.rows[0]["requests"] if recent.rows else 0,
+        "requests_last_hour": 0,
         "instances": [{k: v for k, v in row.items() if k not in _INTERNAL} for row in rows],
     }
-    if values.flag("json"):
-        emit_object(summary)
-    else:
-        if shortage is not None:
-            print(shortage)
-        _screen(opened, summary, rows)
-    return 0 if summary["ok"] else 1
 
 
 def _shortage(opened: Opened) -> Shortage | None:

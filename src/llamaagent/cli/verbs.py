@@ -161,8 +161,8 @@ def _ours(
     if named or (names and not left and not values.flag("all")):
         who = ", ".join(named or sorted(names))
         raise RefusedError(
-            f"cannot {action} {who}: runtime.kind is external, so it is only watched",
-            hint="whoever runs it does that; `llamaagent detach NAME` ends the watching",
+            f"cannot {action} {who}: runtime.kind is external, so it is only watched; whoever runs it does that",
+            hint=f"to end the watching: llamaagent detach {who.replace(',', '')}",
         )
     return left
 

@@ -71,3 +71,8 @@ def too_large(path: str, cap: int) -> bool:
 def nothing_waits(state: str | None) -> bool:
     """Whether a log state's text (`LogState.to_json`) holds no request, told without reading it as JSON."""
     return state is None or state == "{}" or '"open":[]' in state
+
+
+def is_ours(folder: str, path: str) -> bool:
+    """Whether a log lies where we put the logs of what we launch; any other is its owner's to keep or cut."""
+    return path.startswith(f"{folder}/")

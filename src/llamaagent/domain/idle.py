@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class Activity(NamedTuple):
     """What is remembered of one launch: its tokens when users last moved them, and when that was, by both clocks.
 
-    tokens_seen: with what our own probes have used since, so that it compares with what the server counts.
+    own_tokens: what our own probes have used; the server counts them too.
     """
 
     tokens_seen: int | None = None
     active_ts: int | None = None
     active_boottime_s: int | None = None
+    own_tokens: int = 0
 
 
 def idle_s(
@@ -36,7 +37,10 @@ def idle_s(
     """
     if seen.active_ts is None or seen.active_boottime_s is None or tokens is None or in_progress is None:
         return None
-    if in_progress > 0 or seen.tokens_seen is None or tokens > seen.tokens_seen:
+    # What we asked for in this very pass may not be counted yet; fewer tokens than users had is a count begun anew.
+    if in_progress > 0 or seen.tokens_seen is None:
+        return None
+    if not seen.tokens_seen <= tokens <= seen.tokens_seen + seen.own_tokens:
         return None
     return max(0, min(now - seen.active_ts, boottime_s - seen.active_boottime_s))
 

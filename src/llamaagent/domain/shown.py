@@ -45,20 +45,20 @@ def state(
         return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
     if status == st.DELETED:
         return "retired"
+    if gave_up and wish is not None and (wish.wanted or wish.reason in NOT_WANTED_WORDS):
+        return "gave up"  # stronger than a schedule or idleness, weaker than an operator
     if wish is not None and not wish.wanted:
         word = NOT_WANTED_WORDS.get(wish.reason, "stopped")
         return wish.detail if wish.reason == "override" and wish.detail else word
     if wish is None:
         return "retired" if reason in {"retired", "host"} else "stopped"
     if status == st.ERROR:
-        return _failed(reason, restarts, retry_ts, now, gave_up=gave_up)
+        return _failed(reason, restarts, retry_ts, now)
     return "not started" if status is None else "stopped"
 
 
-def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int, *, gave_up: bool) -> str:
+def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int) -> str:
     """Of a launch that ended by itself and is still wanted."""
-    if gave_up:
-        return "gave up"
     if reason in WORDS:
         return f"failed: {WORDS[reason]}"
     if retry_ts is None:

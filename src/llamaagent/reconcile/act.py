@@ -12,13 +12,8 @@ from llamaagent.domain.plan import Action
 from llamaagent.domain.probe import DUE_START
 from llamaagent.launch.ending import signal_launch
 from llamaagent.reconcile.gates import HeldError, ask_before_change
-from llamaagent.reconcile.lastlines import last_words, remove_old_logs
-from llamaagent.reconcile.logs import read_rest
-from llamaagent.reconcile.oom import remember_oom
 from llamaagent.reconcile.props import learn_from_props
-from llamaagent.reconcile.rotation import cap_ended
 from llamaagent.reconcile.starting import held, launch, prepare
-from llamaagent.store.logs import LogStore
 from llamaagent.store.supervision import SupervisionStore
 from llamaagent.store.watched import WatchedStore
 
@@ -122,7 +117,9 @@ def _with_row(
         store.next_signal(row.id, "TERM" if row.signals_sent == 0 else "KILL", action.due_ts, action, now)
         _signal(row, action.signal or "TERM")
     elif action.kind == act.END:
-        return _end(ctx, action, row, profile, view, now)
+        from llamaagent.reconcile.ends import end
+
+        return end(ctx, action, row, profile, view, now)
     else:
         _resign(ctx, action, row, now)
     return action
@@ -230,65 +227,6 @@ def _stop(ctx: Context, action: Action, row: Instance, now: int) -> None:
     if action.signal is not None:
         ctx.instances.next_signal(row.id, "TERM", action.due_ts, action, now)
         _signal(row, action.signal)
-
-
-def _end(
-    ctx: Context, action: Action, row: Instance, profile: Profile | None, view: View, now: int
-) -> Action:
-    """The launch is over: read the rest of its log, tell why it ended, release what it held."""
-    sight = view.sights.get(row.id)
-    rest = read_rest(ctx, row)
-    last = last_words(ctx, row, [ref for _, ref in profile.secrets] if profile is not None else ())
-    code = sight.exit_code if sight is not None else None
-    signal = sight.exit_signal if sight is not None else None
-    action = action._replace(detail=last.mask(action.detail))
-    if action.reason == "port-taken" and profile is not None and _moves(profile, row):
-        action = action._replace(due_ts=None)  # the next start takes another port, at once
-    ended_ts = _ended_ts(row, now)
-    with ctx.db:
-        ctx.instances.ended(row, action, code, signal, ended_ts, now)
-        rest.store(ctx)
-        if action.reason == "oom-gpu" and profile is not None:
-            remember_oom(ctx, row, profile, now)
-        if last.text:
-            LogStore(ctx.db).keep_tail(row.id, last.text, now)
-    if row.log_path is not None:
-        cap_ended(ctx, row.log_path, rest.offset)
-        remove_old_logs(ctx, row)
-    if action.reason in {"retired", "host"}:
-        ctx.wishes.retire(row.profile, now)
-    _remove(row.exit_path)
-    return action
-
-
-def _moves(profile: Profile, row: Instance) -> bool:
-    """Whether another try now would get another port; one that binds for us would only be taken again."""
-    from llamaagent.launch.listeners import port_free
-
-    return (
-        profile.listen.port is None and row.port is not None and not port_free(profile.listen.host, row.port)
-    )
-
-
-def _ended_ts(row: Instance, now: int) -> int:
-    """When the wrapper wrote its record; now when it left none. Never before the launch, never in the future."""
-    from llamaagent.launch.exits import read_exit
-
-    record = read_exit(row.exit_path) if row.exit_path else None
-    if record is None:
-        return now
-    return max(min(record.ended_ts, now), row.launched_ts or 0)
-
-
-def _remove(path: str | None) -> None:
-    """The exit record is in the row now."""
-    if path is None:
-        return
-    import contextlib
-    import os
-
-    with contextlib.suppress(OSError):
-        os.unlink(path)
 
 
 def tell(ctx: Context, action: Action, now: int) -> None:

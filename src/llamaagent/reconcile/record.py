@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
-from llamaagent.collect.files import has_news, nothing_waits, too_large
+from llamaagent.collect.files import has_news, is_ours, nothing_waits, too_large
 from llamaagent.collect.instance import build_instance_sample
 from llamaagent.collect.process import collect_process, list_descendants
 from llamaagent.collect.system import collect_system
@@ -128,7 +128,8 @@ def _read_logs(ctx: Context) -> tuple[Reading, ...]:
 def _keep_small(ctx: Context, now: int) -> None:
     """Give back the disk space of what is stored now, where a log takes more than it may."""
     cap = ctx.settings.log_max_size_bytes
-    large = [at for at in ctx.instances.log_positions() if too_large(at.path, cap)]
+    logs = ctx.places.logs  # the log of a server that somebody else started is nothing of ours to cut
+    large = [at for at in ctx.instances.log_positions() if is_ours(logs, at.path) and too_large(at.path, cap)]
     if large:
         from llamaagent.reconcile.rotation import keep_small
 

@@ -107,8 +107,7 @@ DELETE FROM metadata WHERE key = :key;
 UPDATE system_samples SET requests = coalesce(requests, 0) + :requests WHERE ts = :ts;
 
 -- name: select_activity
--- As the server counts them: with the tokens of our own probes.
-SELECT id, tokens_seen + probe_tokens, active_ts, active_boottime_s FROM instances WHERE status = 'running';
+SELECT id, tokens_seen, active_ts, active_boottime_s, probe_tokens FROM instances WHERE status = 'running';
 
 -- name: note_activity
 -- Moves only when there is something new: more tokens than before without those of our own probes, or a counter that
