@@ -259,6 +259,7 @@ def test_what_a_server_really_takes_is_not_counted_twice(box: Box) -> None:
     assert box.row("alpha")["gpu_memory_measured_mib"] == 450
 
 
+@pytest.mark.case("peers 5.13")
 def test_a_stranger_on_the_card_counts_and_is_named(box: Box) -> None:
     box.cards.sizes = {A: 1000}
     box.cards.held[A, os.getpid()] = 700
@@ -290,6 +291,7 @@ def printed_card(box: Box) -> dict[str, object]:
     return {**card, "holders": holders, "for": [one["holder"] for one in card["reservations"]]}
 
 
+@pytest.mark.case("peers 5.14")
 def test_a_crash_releases_and_the_next_launch_reserves_anew(box: Box) -> None:
     box.profile("alpha", 500, restart={"backoff": "1m"})
     box.until(alpha=st.RUNNING)
@@ -302,6 +304,7 @@ def test_a_crash_releases_and_the_next_launch_reserves_anew(box: Box) -> None:
     assert box.site.count("reservations") == 2
 
 
+@pytest.mark.case("peers 5.4")
 def test_a_reboot_releases_what_was_held_before_it(box: Box) -> None:
     box.profile("alpha", 500)
     box.until(alpha=st.RUNNING)
@@ -313,6 +316,8 @@ def test_a_reboot_releases_what_was_held_before_it(box: Box) -> None:
     assert box.reserved() == {"alpha": {A: 500}}
 
 
+@pytest.mark.case("peers 5.13")
+@pytest.mark.case("sqlite 5.14")
 def test_a_driver_that_hangs_stops_nothing_and_admits_nothing(box: Box) -> None:
     box.profile("alpha", 500)
     box.until(alpha=st.RUNNING)
@@ -332,6 +337,7 @@ def test_a_driver_that_hangs_stops_nothing_and_admits_nothing(box: Box) -> None:
     assert box.row("alpha")["pid"] == pid
 
 
+@pytest.mark.case("sqlite 5.14")
 def test_a_card_that_vanished_is_gpu_missing_and_what_ran_there_is_left_alone(box: Box) -> None:
     box.profile("alpha", 500, resources={"gpus": [B]})
     box.until(alpha=st.RUNNING)
@@ -365,6 +371,7 @@ def test_an_exclusive_card_is_nobody_elses(box: Box) -> None:
     assert box.row("alpha")["reason"] == "gpu-memory"  # nor is one that others use already
 
 
+@pytest.mark.case("peers 5.12")
 def test_two_in_one_pass_share_what_there_is(box: Box) -> None:
     box.cards.sizes = {A: 1000}
     for name in ("alpha", "beta", "gamma"):
@@ -376,6 +383,7 @@ def test_two_in_one_pass_share_what_there_is(box: Box) -> None:
     assert box.row("gamma")["reason"] == "gpu-memory"
 
 
+@pytest.mark.case("peers 5.11")
 def test_a_stop_that_takes_its_time_keeps_its_memory_until_the_process_is_gone(box: Box) -> None:
     box.cards.sizes = {A: 1000}
     box.profile(
@@ -475,6 +483,7 @@ class _Set(SystemClock):
         return super().now() + self._step_s
 
 
+@pytest.mark.case("sqlite 5.10")
 def test_a_wall_clock_that_was_set_is_told_in_the_samples(box: Box) -> None:
     box.once()
     with box.context() as ctx:
