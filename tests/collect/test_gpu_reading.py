@@ -33,6 +33,7 @@ def child(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
+@pytest.mark.case("sqlite 5.14")
 def test_no_driver_is_a_fact_and_starts_nothing(tmp_path: object) -> None:
     paths = HostPaths(f"{tmp_path}/proc", f"{tmp_path}/sys")
     reading = collect_gpus(paths, 1.0, dev=f"{tmp_path}", command=("/no/such/program",))

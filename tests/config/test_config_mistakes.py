@@ -134,6 +134,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.case("peers 5.24")
 @pytest.mark.parametrize(("text", "fault"), MISTAKES)
 def test_each_mistake_has_its_sentence(folder: Folder, text: str, fault: str) -> None:
     folder.write("profiles/p.yaml", text)

@@ -92,6 +92,7 @@ def test_what_is_refused_says_where_and_why(text: str | bytes, fault: str) -> No
     assert parse(text)[1] == [fault]
 
 
+@pytest.mark.case("sqlite 5.17")
 def test_a_bomb_of_aliases_costs_one_fault_and_no_time() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]

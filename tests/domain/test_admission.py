@@ -50,6 +50,7 @@ NEEDS = some.builds(
 )
 
 
+@pytest.mark.case("peers 5.29")
 @MODEST
 @given(NEEDS, cards(), some.integers(0, 2_000))
 def test_no_card_is_ever_promised_more_than_it_has_room_for(
@@ -158,6 +159,7 @@ def test_two_cards_share_what_none_can_give_alone() -> None:
     assert (found.uuids, found.memory_mib) == (("GPU-0", "GPU-1"), 15_001)
 
 
+@pytest.mark.case("peers 5.27")
 def test_named_cards_by_index_or_uuid_and_nothing_else() -> None:
     both = (card(0, 20_000), card(1, 20_000))
     assert chosen(Need(("1",), 100), *both) == ("GPU-1",)

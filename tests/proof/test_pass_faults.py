@@ -1,4 +1,4 @@
-"""A pass on a disk that fails at the n-th write, sync, truncation or deletion, for every n (sqlite 5, fault 1)."""
+"""A pass on a disk that fails at the n-th write, sync, truncation or deletion, for every n."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def settle(passer: Passer) -> None:
     assert passer.site.count("decisions") == before
 
 
+@pytest.mark.case("sqlite 5.1")
 @pytest.mark.parametrize(("error", "once"), FAULTS)
 def test_a_first_launch_on_a_failing_disk_never_makes_two_servers(
     passer: Passer, tmp_path: Path, error: type[apsw.Error], once: bool
@@ -89,6 +90,7 @@ def test_a_first_launch_on_a_failing_disk_never_makes_two_servers(
     assert 20 < number < 399, "there was something to fail, and in the end nothing more"
 
 
+@pytest.mark.case("sqlite 5.1")
 @pytest.mark.parametrize(("error", "once"), FAULTS)
 def test_a_steady_pass_on_a_failing_disk_leaves_the_server_alone(
     passer: Passer, tmp_path: Path, error: type[apsw.Error], once: bool
@@ -115,6 +117,7 @@ def test_a_steady_pass_on_a_failing_disk_leaves_the_server_alone(
     assert 5 < number < 399
 
 
+@pytest.mark.case("sqlite 5.1")
 @pytest.mark.parametrize(("error", "once"), FAULTS)
 def test_a_stop_on_a_failing_disk_is_finished_by_the_next_pass(
     passer: Passer, tmp_path: Path, error: type[apsw.Error], once: bool

@@ -1,4 +1,4 @@
-"""The power goes in the middle of passes, three hundred times: what was acknowledged is there (sqlite 5, fault 2)."""
+"""The power goes in the middle of passes, three hundred times: what was acknowledged is there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
+import pytest
 from disk import Disk, after_power_cut, told_disk
 from scratch_site import eventually
 
@@ -61,6 +62,7 @@ def judge(files: dict[str, bytes], database: str, promise: Promise | None, folde
         db.close()
 
 
+@pytest.mark.case("sqlite 5.2")
 def test_nothing_acknowledged_is_lost_by_a_power_cut_and_the_next_pass_goes_on(
     passer: Passer, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, over real children (sqlite 5, fault 19).
+"""Whatever happens in whatever order, over real children.
 
 Profiles come, change and go, operators speak, servers and agents are killed with -9, the machine is started again,
 the clock is set, the disk fails, two agents start at once. After each step the same promises are checked.
@@ -210,6 +210,7 @@ class Supervised(RuleBasedStateMachine):
         return child
 
 
+@pytest.mark.case("sqlite 5.19")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_whatever_happens_the_promises_hold(fake_server: str, put_back: None) -> None:
     FAKE[:] = [fake_server]

@@ -260,6 +260,7 @@ def test_what_a_server_really_takes_is_not_counted_twice(box: Box) -> None:
     assert box.row("alpha")["gpu_memory_measured_mib"] == 450
 
 
+@pytest.mark.case("peers 5.13")
 def test_a_stranger_on_the_card_counts_and_is_named(box: Box) -> None:
     box.cards.sizes = {A: 1000}
     box.cards.held[A, os.getpid()] = 700
@@ -291,6 +292,7 @@ def printed_card(box: Box) -> dict[str, object]:
     return {**card, "holders": holders, "for": [one["holder"] for one in card["reservations"]]}
 
 
+@pytest.mark.case("peers 5.14")
 def test_a_crash_releases_and_the_next_launch_reserves_anew(box: Box) -> None:
     box.profile("alpha", 500, restart={"backoff": "1m"})
     box.until(alpha=st.RUNNING)
@@ -303,6 +305,7 @@ def test_a_crash_releases_and_the_next_launch_reserves_anew(box: Box) -> None:
     assert box.site.count("reservations") == 2
 
 
+@pytest.mark.case("peers 5.4")
 def test_a_reboot_releases_what_was_held_before_it(box: Box) -> None:
     box.profile("alpha", 500)
     box.until(alpha=st.RUNNING)
@@ -314,6 +317,8 @@ def test_a_reboot_releases_what_was_held_before_it(box: Box) -> None:
     assert box.reserved() == {"alpha": {A: 500}}
 
 
+@pytest.mark.case("peers 5.13")
+@pytest.mark.case("sqlite 5.14")
 def test_a_driver_that_hangs_stops_nothing_and_admits_nothing(box: Box) -> None:
     box.profile("alpha", 500)
     box.until(alpha=st.RUNNING)
@@ -333,6 +338,7 @@ def test_a_driver_that_hangs_stops_nothing_and_admits_nothing(box: Box) -> None:
     assert box.row("alpha")["pid"] == pid
 
 
+@pytest.mark.case("sqlite 5.14")
 def test_a_card_that_vanished_is_gpu_missing_and_what_ran_there_is_left_alone(box: Box) -> None:
     box.profile("alpha", 500, resources={"gpus": [B]})
     box.until(alpha=st.RUNNING)
@@ -389,6 +395,7 @@ def test_a_card_that_a_watched_server_uses_is_nobodys_alone(box: Box) -> None:
         child.wait()
 
 
+@pytest.mark.case("peers 5.12")
 def test_two_in_one_pass_share_what_there_is(box: Box) -> None:
     box.cards.sizes = {A: 1000}
     for name in ("alpha", "beta", "gamma"):
@@ -400,6 +407,7 @@ def test_two_in_one_pass_share_what_there_is(box: Box) -> None:
     assert box.row("gamma")["reason"] == "gpu-memory"
 
 
+@pytest.mark.case("peers 5.11")
 def test_a_stop_that_takes_its_time_keeps_its_memory_until_the_process_is_gone(box: Box) -> None:
     box.cards.sizes = {A: 1000}
     box.profile(
@@ -502,6 +510,7 @@ class _Set(SystemClock):
         return super().now() + self._step_s
 
 
+@pytest.mark.case("sqlite 5.10")
 def test_a_wall_clock_that_was_set_is_told_in_the_samples(box: Box) -> None:
     box.once()
     with box.context() as ctx:

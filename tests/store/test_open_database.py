@@ -77,6 +77,7 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.case("sqlite 5.8")
 @pytest.mark.parametrize("present", ["absent", "empty"])
 def test_eight_programs_at_once_all_succeed(tmp_path: Path, present: str) -> None:
     path = tmp_path / "new" / "a.db"

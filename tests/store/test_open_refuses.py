@@ -39,6 +39,7 @@ def newer(path: str) -> None:
     db.close()
 
 
+@pytest.mark.case("sqlite 5.15")
 @pytest.mark.parametrize("make", [foreign_with_tables, foreign_by_its_id, foreign_in_wal_mode, newer])
 @pytest.mark.parametrize("write", [True, False])
 def test_refused_with_78_and_bytes_unchanged(
@@ -90,6 +91,7 @@ def test_a_newer_one_that_says_it_can_be_read_is_opened_for_reading_only(tmp_pat
         open_database(path)
 
 
+@pytest.mark.case("sqlite 5.7")
 @pytest.mark.parametrize("write", [True, False])
 def test_what_is_no_database_is_damaged_and_left_as_it_is(tmp_path: Path, write: bool) -> None:
     path = tmp_path / "a.db"

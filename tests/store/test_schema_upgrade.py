@@ -57,6 +57,7 @@ def test_version_one_is_frozen() -> None:
     assert hashlib.sha256(FROZEN.read_bytes()).hexdigest() == FROZEN_SHA256
 
 
+@pytest.mark.case("sqlite 5.18")
 def test_a_fresh_database_equals_version_one_with_all_migrations(tmp_path: Path) -> None:
     fresh = open_database(str(tmp_path / "fresh.db"))
     old = apsw.Connection(":memory:")

@@ -86,6 +86,8 @@ def shape(db: apsw.Connection) -> int:
     return VERSION + ("shell" in columns) + ("boxes" in names)
 
 
+@pytest.mark.case("sqlite 5.15")
+@pytest.mark.case("sqlite 5.1")
 @pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_failing_write_leaves_a_whole_version(tmp_path: Path, error: type[apsw.Error]) -> None:

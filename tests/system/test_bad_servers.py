@@ -29,6 +29,7 @@ def ended(site: Site) -> dict[str, object]:
     return site.one(first)
 
 
+@pytest.mark.case("sqlite 5.13")
 @pytest.mark.binary
 def test_an_option_that_only_the_server_can_refuse(site: Site) -> None:
     site.profile("alpha", args={"device": "CUDA7"})
@@ -92,6 +93,7 @@ def test_a_missing_model_holds_and_clears_by_itself(site: Site, tmp_path: Path) 
     assert len(log) == 1
 
 
+@pytest.mark.case("sqlite 5.13")
 def test_one_that_exits_at_once_is_started_again_after_the_back_off(fake_site: Site) -> None:
     fake(fake_site, "exit-at-once:3", restart={"backoff": "2s"})
     row = ended(fake_site)
@@ -147,6 +149,7 @@ def test_one_that_does_not_listen_is_not_healthy(fake_site: Site) -> None:
     assert fake_site.newest()["alpha"]["status"] == "loading"
 
 
+@pytest.mark.case("sqlite 5.13")
 def test_one_that_hangs_becomes_unhealthy_and_is_replaced(fake_site: Site, tmp_path: Path) -> None:
     flag = tmp_path / "sick"
     fake(fake_site, f"unhealthy-file:{flag}", health={"failures": 2, "timeout": "1s"})
@@ -164,6 +167,8 @@ def test_one_that_hangs_becomes_unhealthy_and_is_replaced(fake_site: Site, tmp_p
     assert fake_site.one("SELECT status FROM instances WHERE id = ?", row["id"])["status"] == "error"
 
 
+@pytest.mark.case("peers 5.9")
+@pytest.mark.case("sqlite 5.12")
 def test_one_that_ignores_sigterm_is_killed_in_the_end(fake_site: Site) -> None:
     fake(fake_site, "ignore-sigterm", stop={"drain": "0s", "grace": "1s"})
     row = fake_site.settle()["alpha"]
@@ -183,6 +188,7 @@ def test_one_that_ignores_sigterm_is_killed_in_the_end(fake_site: Site) -> None:
     ]
 
 
+@pytest.mark.case("peers 5.10")
 def test_a_stop_that_takes_long_goes_on_over_several_passes(fake_site: Site) -> None:
     fake(fake_site, "ignore-sigterm", stop={"drain": "0s", "grace": "3s"})
     fake_site.settle()
@@ -196,6 +202,7 @@ def test_a_stop_that_takes_long_goes_on_over_several_passes(fake_site: Site) -> 
     )
 
 
+@pytest.mark.case("peers 5.7")
 def test_everything_that_a_server_started_is_stopped_with_it(fake_site: Site) -> None:
     """A child in a session of its own is out of the group's reach, but carries the launch id."""
     fake(fake_site, "fork-grandchild", stop={"drain": "0s", "grace": "1s"})

@@ -73,6 +73,7 @@ def test_a_removed_profile_is_retired_and_can_come_back(site: Site) -> None:
     assert site.settle()["alpha"]["status"] == "running"
 
 
+@pytest.mark.case("peers 5.22")
 def test_a_broken_file_stops_nothing_and_is_told(site: Site) -> None:
     path = site.profile("alpha")
     site.profile("beta")
@@ -93,6 +94,7 @@ def test_a_broken_file_stops_nothing_and_is_told(site: Site) -> None:
     assert sorted(site.live()) == ["alpha", "beta"]
 
 
+@pytest.mark.case("peers 5.22")
 def test_a_vanished_folder_stops_nothing(site: Site) -> None:
     site.profile("alpha")
     site.profile("beta")
@@ -106,6 +108,7 @@ def test_a_vanished_folder_stops_nothing(site: Site) -> None:
     assert site.live() == pids
 
 
+@pytest.mark.case("peers 5.22")
 def test_the_guard_holds_a_mass_retirement_until_it_is_approved(site: Site) -> None:
     names = ["a1", "a2", "a3", "a4"]
     paths = {name: site.profile(name) for name in names}

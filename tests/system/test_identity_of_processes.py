@@ -46,6 +46,8 @@ def untouched(victim: subprocess.Popen[bytes]) -> bool:
     return victim.poll() is None
 
 
+@pytest.mark.case("peers 5.2")
+@pytest.mark.case("sqlite 5.11")
 @pytest.mark.parametrize("how", ["stop", "restart", "retire", "change", "timeout"])
 def test_a_live_pid_with_another_start_tick_is_never_signalled(
     site: Site, victim: subprocess.Popen[bytes], how: str
@@ -74,6 +76,8 @@ def test_a_live_pid_with_another_start_tick_is_never_signalled(
     assert site.one("SELECT status FROM instances WHERE id = ?", row["id"])["status"] in {"stopped", "error"}
 
 
+@pytest.mark.case("peers 5.4")
+@pytest.mark.case("sqlite 5.10")
 def test_after_a_reboot_the_same_pid_is_somebody_else(site: Site, victim: subprocess.Popen[bytes]) -> None:
     """Peers 5.4."""
     site.profile("alpha")
@@ -94,6 +98,8 @@ def test_after_a_reboot_the_same_pid_is_somebody_else(site: Site, victim: subpro
         assert site.decisions(name)[-3:] == [("end", "reboot"), ("start", "reboot"), ("ready", "healthy")]
 
 
+@pytest.mark.case("peers 5.8")
+@pytest.mark.case("sqlite 5.12")
 def test_a_zombie_counts_as_dead(site: Site) -> None:
     """Peers 5.8."""
     site.profile("alpha")

@@ -57,6 +57,8 @@ def check_one_server(site: Site, row: dict[str, object]) -> None:
     assert site.count("decisions") == before
 
 
+@pytest.mark.case("peers 5.1")
+@pytest.mark.case("sqlite 5.4")
 def test_killed_before_the_intent_leaves_no_trace(alpha: Site) -> None:
     assert drive(alpha, "before-intent") == -9
     assert alpha.live() == {}
@@ -68,6 +70,8 @@ def test_killed_before_the_intent_leaves_no_trace(alpha: Site) -> None:
     assert alpha.decisions("alpha") == [("start", "declared"), ("ready", "healthy")]
 
 
+@pytest.mark.case("peers 5.1")
+@pytest.mark.case("sqlite 5.4")
 def test_killed_after_the_intent_the_row_says_that_nothing_was_launched(alpha: Site) -> None:
     assert drive(alpha, "after-intent") == -9
     assert alpha.live() == {}
@@ -90,6 +94,8 @@ def test_killed_after_the_intent_the_row_says_that_nothing_was_launched(alpha: S
     ]
 
 
+@pytest.mark.case("peers 5.1")
+@pytest.mark.case("sqlite 5.4")
 def test_killed_after_the_spawn_the_server_is_found_by_its_launch_id(alpha: Site) -> None:
     assert drive(alpha, "after-spawn") == -9
     intent = alpha.newest()["alpha"]
@@ -104,6 +110,8 @@ def test_killed_after_the_spawn_the_server_is_found_by_its_launch_id(alpha: Site
     assert alpha.decisions("alpha") == [("start", "declared"), ("adopt", "adopted"), ("ready", "healthy")]
 
 
+@pytest.mark.case("peers 5.1")
+@pytest.mark.case("sqlite 5.4")
 def test_killed_after_the_pid_is_stored_the_next_pass_goes_on(alpha: Site) -> None:
     assert drive(alpha, "after-pid") == -9
     stored = alpha.newest()["alpha"]

@@ -56,6 +56,7 @@ def test_a_fixed_port_that_a_stranger_holds_is_waited_for(site: Site) -> None:
     assert ask(port, "/health")[0] == 200
 
 
+@pytest.mark.case("peers 5.6")
 def test_an_automatic_port_avoids_strangers_and_is_kept_from_then_on(site: Site) -> None:
     first = site.ports[0]
     with listen(first):
@@ -69,6 +70,8 @@ def test_an_automatic_port_avoids_strangers_and_is_kept_from_then_on(site: Site)
     assert site.settle()["beta"]["port"] == first
 
 
+@pytest.mark.case("peers 5.6")
+@pytest.mark.case("sqlite 5.13")
 def test_a_kept_port_that_a_stranger_took_meanwhile_is_given_up_for_good(site: Site) -> None:
     site.profile("alpha")
     port = int(str(site.settle()["alpha"]["port"]))
@@ -80,6 +83,7 @@ def test_a_kept_port_that_a_stranger_took_meanwhile_is_given_up_for_good(site: S
     assert site.newest()["alpha"]["port"] == port + 1
 
 
+@pytest.mark.case("peers 5.6")
 def test_ports_that_are_declared_are_never_chosen(site: Site) -> None:
     first = site.ports[0]
     site.profile("alpha")
@@ -98,6 +102,7 @@ def test_no_port_left_is_a_reason_to_wait(site: Site) -> None:
     assert (rows["beta"]["status"], rows["beta"]["reason"]) == ("created", "port-taken")
 
 
+@pytest.mark.case("peers 5.5")
 def test_a_stranger_that_answers_for_a_dead_server_does_not_make_it_healthy(site: Site) -> None:
     """The port is taken between the look and the launch: whoever answers there, it is not our process. Peers 5.5."""
     site.profile("alpha", listen={"port": site.ports[0]})

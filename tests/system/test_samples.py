@@ -113,6 +113,7 @@ def test_without_a_card_nothing_is_said_of_cards(site: Site) -> None:
     )
 
 
+@pytest.mark.case("peers 5.21")
 def test_nothing_that_wakes_a_sleeping_model_is_ever_asked(fake_site: Site, tmp_path: Path) -> None:
     """Asking /slots would, or for a token; what is asked leaves a model asleep. Peers 5.21."""
     hits = tmp_path / "hits"

@@ -36,6 +36,7 @@ def everything_shown(site: Site) -> list[Outcome]:
     return [*found, site.run("query", "SELECT * FROM instances")]
 
 
+@pytest.mark.case("peers 5.26")
 def test_a_canary_key_works_and_leaves_no_trace(site: Site) -> None:
     site.env["ALPHA_KEY"] = CANARY
     site.settings(reports={"every": "1s"})

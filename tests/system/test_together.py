@@ -28,6 +28,7 @@ def locked(site: Site, name: str) -> Iterator[None]:
         os.close(fd)
 
 
+@pytest.mark.case("peers 5.23")
 def test_a_second_pass_leaves_at_once_with_one_line(site: Site) -> None:
     site.profile("alpha")
     assert site.run("db", "init").rc == 0
@@ -53,6 +54,7 @@ def test_a_verb_waits_for_the_pass_and_then_says_try_again(site: Site) -> None:
     assert site.live() == {}
 
 
+@pytest.mark.case("sqlite 5.8")
 def test_eight_at_once_on_no_database_start_each_profile_once(site: Site) -> None:
     names = ["alpha", "beta", "gamma"]
     for name in names:

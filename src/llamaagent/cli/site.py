@@ -117,7 +117,7 @@ def database(
 @contextmanager
 def reading(opened: Opened) -> Iterator[Connection]:
     """The site's database for reading; before the first pass an empty one, which leaves nothing behind."""
-    if os.path.exists(opened.database):
+    if _is_there(opened.database):
         with database(opened, write=False) as db:
             yield db
         return
@@ -127,6 +127,19 @@ def reading(opened: Opened) -> Iterator[Connection]:
         scratch = opened._replace(database=os.path.join(folder, "scratch.db"))
         with database(scratch, write=True, shared=False) as db:
             yield db
+
+
+def _is_there(path: str) -> bool:
+    """Whether the database has been made. Raises StorageError where we may not even look."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        from llamaagent.base.errors import StorageError
+
+        raise StorageError(f"cannot reach {path}: {error.strerror}") from error
+    return True
 
 
 def claim(db: Connection, opened: Opened) -> None:

@@ -180,7 +180,13 @@ def _is_empty(db: apsw.Connection) -> bool:
 def _open_reader(path: str, busy_timeout_ms: int) -> apsw.Connection:
     db = _connect(path, apsw.SQLITE_OPEN_READONLY, busy_timeout_ms)
     try:
-        _judge(db, path, write=False)
+        try:
+            _judge(db, path, write=False)
+        except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+            raise StorageError(
+                f"{path} cannot be read in a folder that you may not write to, unless its WAL is kept there",
+                hint="the owner's settings: access: {read: GROUP}",
+            ) from error
         version = version_of(db)
         _need_upgrade(path, version)
         if version > VERSION or is_current(db):
