@@ -192,7 +192,7 @@ def test_a_change_that_cannot_be_launched_leaves_the_old_one_running(fake_site: 
 
 
 def test_after_the_clock_was_set_back_nothing_is_counted_twice(fake_site: Site) -> None:
-    fake_site.profile("alpha")
+    fake_site.profile("alpha", health={"probe": "health"})  # no token but those of the test
     port = fake_site.settle()["alpha"]["port"]
     time.sleep(1.1)  # a row of its own for each pass
     fake_site.once()
