@@ -90,6 +90,7 @@ def stored(site: Site) -> list[int]:
     return [int(str(row["task_id"])) for row in rows]
 
 
+@pytest.mark.case("peers 5.19")
 def test_fifty_megabytes_in_three_passes_stay_below_the_cap(small: Site) -> None:
     """Peers 5.19. Every request in between is counted, and the child writes on into the same file."""
     inode = os.stat(path_of(small)).st_ino
@@ -247,6 +248,7 @@ def test_what_was_not_read_is_never_given_back(small: Site) -> None:
     assert stored(small) == [0]
 
 
+@pytest.mark.case("peers 5.20")
 def test_a_line_of_a_megabyte_does_no_harm(small: Site) -> None:
     """Peers 5.20: the reader goes on behind it, the child keeps running."""
     request(small)
