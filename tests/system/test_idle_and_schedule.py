@@ -132,7 +132,8 @@ def test_requests_that_count_no_tokens_are_use_as_well(fake_site: Site) -> None:
 def test_idleness_is_never_asked_for_in_a_way_that_wakes(fake_site: Site, tmp_path: Path) -> None:
     """Peers 5.21: neither /slots nor a completion, however often a pass looks."""
     hits = tmp_path / "hits"
-    fake_site.profile("alpha", idle={"stop_after": "2s"}, runtime={"env": {"FAKE_HITS": str(hits)}})
+    env = {"FAKE_HITS": str(hits)}
+    fake_site.profile("alpha", idle={"stop_after": "2s"}, health={"probe": "health"}, runtime={"env": env})
     fake_site.settle()
     eventually(lambda: status_of(fake_site) == "stopped", "idle")
     asked = {line.split()[1] for line in hits.read_text().splitlines()}

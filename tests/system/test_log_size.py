@@ -59,7 +59,7 @@ def small(
         made = Site(tmp_path / "site", port_block, fake_server, str(model))
         made.env["XDG_STATE_HOME"] = folder
         made.settings(logs={"max_size": f"{CAP}B"})
-        made.profile("alpha")
+        made.profile("alpha", health={"probe": "health"})  # every request is the test's
         try:
             made.settle()
             yield made
@@ -174,7 +174,7 @@ def test_many_requests_and_killed_passes_with_a_tiny_log(
     site = Site(tmp_path, port_block, fake_server, str(tmp_path / "fake.gguf"))
     try:
         site.settings(logs={"max_size": "64KiB"})
-        site.profile("alpha")
+        site.profile("alpha", health={"probe": "health"})
         site.settle()
         chance = random.Random(11)
         for round_number in range(8):
@@ -202,7 +202,8 @@ def test_a_real_servers_requests_survive_a_tiny_log_and_killed_passes(site: Site
     from concurrent.futures import ThreadPoolExecutor
 
     site.settings(logs={"max_size": "16KiB"})
-    site.profile("alpha", args={"threads": 1, "parallel": 4, "ctx-size": 2048})
+    args = {"threads": 1, "parallel": 4, "ctx-size": 2048}
+    site.profile("alpha", args=args, health={"probe": "health"})
     port = site.settle()["alpha"]["port"]
     done, chance, passes = threading.Event(), random.Random(5), [0, 0]
 
