@@ -40,6 +40,9 @@ class Subject(NamedTuple):
     stalled_s: int | None = None  # loading: how long without progress; None = not known
     rolled_back: bool = False  # the profile in force is not the declared one, which never became healthy
     past: Past | None = None  # of a failed launch; None = not asked
+    off_card: bool | None = (
+        None  # nothing of it is on its card: was the launch before it ended for that? None: no
+    )
     outside: Outside | None = None  # where a server that somebody else runs is, while it has no live row
 
 
@@ -241,6 +244,12 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
         return unused
     if row.status == st.LOADING:
         return _too_slow(subject, row, profile, now)
+    if subject.off_card is not None:
+        from llamaagent.reconcile.oncpu import start_again
+
+        again = start_again(profile, row, subject.off_card)
+        if again is not None:
+            return again
     return past_bearing(profile, row, subject.sight)
 
 

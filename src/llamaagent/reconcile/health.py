@@ -32,6 +32,12 @@ def judge(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Actio
     if sight.health in {seen.NOT_ASKED, seen.UNSURE}:
         return []
     if healthy(sight):
+        if subject.off_card is not None:
+            from llamaagent.reconcile.oncpu import told
+
+            on_cpu = told(row, off_card=True)
+            if on_cpu is not None:
+                return on_cpu
         if row.status == st.UNHEALTHY:
             return [Action(act.RECOVERED, row.profile, row.id, "healthy", None, _figures(sight))]
         return [Action(act.HEALED, row.profile, row.id, "healthy")] if row.failures else []

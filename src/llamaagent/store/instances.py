@@ -64,6 +64,10 @@ class Intent(NamedTuple):
     cpu_limit_milli: int | None
     inputs: str  # JSON: the files it depends on, and what they were
     oom_kills: str | None  # where the kernel counts its kills for memory, and the count
+    sized_context: int | None = None  # what it was told for the memory reserved; None = left to the server
+    sized_gpu_layers: int | None = None
+    sized_tensor_split: str | None = None
+    parameters_hash: str | None = None  # of `memory_observations`
 
 
 class LogPosition(NamedTuple):
