@@ -55,7 +55,7 @@ TABLE: tuple[Transition, ...] = (
     Transition(st.LOADING, act.READY, st.RUNNING, "the probe answers, and our process listens"),
     *_at((st.RUNNING, st.UNHEALTHY), act.FAILING, "a probe failed: counted", journalled=False),
     *_at((st.RUNNING,), act.HEALED, "a probe answers after some that failed", journalled=False),
-    Transition(st.RUNNING, act.UNHEALTHY, st.UNHEALTHY, "`health.failures` probes failed, or it has a card and is on the CPU"),
+    Transition(st.RUNNING, act.UNHEALTHY, st.UNHEALTHY, "`health.failures` probes failed, or it runs on the CPU"),
     *_from((st.RUNNING, st.UNHEALTHY), act.STUCK, st.UNHEALTHY, "busy for `health.stuck_after` without a new token"),
     Transition(st.UNHEALTHY, act.RECOVERED, st.RUNNING, "the probe answers again, and it is on its card"),
     *_at(_UP, act.HOLD, "a changed profile is refused: the old launch runs on"),

@@ -10,7 +10,6 @@ from llamaagent.collect.system import collect_system
 from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen
 from llamaagent.domain.sample import InstanceSample, SystemSample
-from llamaagent.store.memory import MemoryStore
 from llamaagent.store.samples import Holder, PassFacts
 
 TYPE_CHECKING = False
@@ -209,10 +208,11 @@ def _owners(ctx: Context, gpus: GpuReading) -> Mapping[int, int]:
 
 def _keep_peaks(ctx: Context, now: int) -> None:
     """What launches were seen to take, where it is more than what is kept. The caller holds the transaction."""
-    store = MemoryStore(ctx.db)
-    news = store.unobserved()
+    news = ctx.samples.unobserved()
     if news:
-        store.observe(news, now)
+        from llamaagent.store.memory import MemoryStore
+
+        MemoryStore(ctx.db).observe(news, now)
 
 
 def _previous(before: LastInstance | None) -> InstanceSample | None:

@@ -204,14 +204,9 @@ class InstanceStore:
     def change(self, instance_id: int, status: str, failures: int, action: Action, ts: int) -> None:
         """Running <-> unhealthy."""
         with self._db:
-            given = {
-                "id": instance_id,
-                "status": status,
-                "reason": action.reason,
-                "detail": action.detail,
-                "ts": ts,
-            }
-            self._db.execute(_SQL["update_status"], {**given, "failures": failures})
+            given = {"id": instance_id, "status": status, "failures": failures, "ts": ts}
+            given |= {"reason": action.reason, "detail": action.detail}
+            self._db.execute(_SQL["update_status"], given)
             self._journal.decide(action, instance_id, ts)
 
     def failures(self, instance_id: int, failures: int) -> None:

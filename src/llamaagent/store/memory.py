@@ -46,10 +46,6 @@ class MemoryStore:
         found = self._db.execute(_SQL["select_measured"], {**given, "host": host}).get
         return None if found is None else int(found)
 
-    def unobserved(self) -> tuple[int, ...]:
-        """Live launches that took more than is kept, or are not counted yet."""
-        return tuple(row[0] for row in self._db.execute(_SQL["select_unobserved"]))
-
     def observe(self, instances: Iterable[int], ts: int) -> None:
         """Keep the peaks of these launches. The caller holds the transaction."""
         for instance_id in instances:
