@@ -15,8 +15,11 @@ from llamaagent.domain import instance as st
 from llamaagent.domain.projection import FIT_PARAMS, Projection
 from llamaagent.gguf.find import look_at
 from llamaagent.launch.process import bury
+from llamaagent.reconcile.passes import run_pass
+from llamaagent.reconcile.problems import problems
 from llamaagent.reconcile.projecting import parameters_of
 from llamaagent.store.fits import FitStore
+from modelfiles.sparse_models import Shape, write_sparse
 from system.scratch_site import PORTS_PER_SITE, Site, eventually, kill
 
 if TYPE_CHECKING:
@@ -166,16 +169,23 @@ def test_a_launch_is_told_its_context_and_layers_and_does_not_fit_itself(box: Bo
 
 
 def test_max_is_the_largest_context_within_the_memory(box: Box) -> None:
-    box.profile("alpha", 3, args={"ctx-size": "max", "parallel": 1, "kv-unified": True})
-    box.until(alpha=st.RUNNING)
-    small = int(str(words_after(box, "--ctx-size")))
-    figures = started(box)
-    assert (figures["sized_context_tokens"], figures["declared_mib"]) == (small, 3)
-    assert int(str(figures["sized_mib"])) <= 3
-    box.profile("alpha", 500, args={"ctx-size": "max", "parallel": 1, "kv-unified": True})
-    eventually(lambda: box.once() and box.reserved() == {"alpha": {A: 500}}, "launched with more")
-    box.until(alpha=st.RUNNING)
-    assert int(str(words_after(box, "--ctx-size"))) > small
+    box.site.model = str(write_sparse(box.site.root / "large.gguf", Shape(context=131072)))
+    args = {"ctx-size": "max", "parallel": 1}
+    contexts = []
+    for mib in (600, 900, 2500):
+        box.profile("alpha", mib, args=args)
+        eventually(
+            lambda mib=mib: box.once() and box.reserved() == {"alpha": {A: mib}},  # type: ignore[misc]
+            f"launched with {mib} MiB",
+        )
+        box.until(alpha=st.RUNNING)
+        figures = started(box)
+        contexts.append(int(str(words_after(box, "--ctx-size"))))
+        assert figures["sized_context_tokens"] == contexts[-1]
+        assert mib * 0.9 < int(str(figures["sized_mib"])) <= mib or contexts[-1] == 131072
+        assert words_after(box, "--gpu-layers") == "9"  # the context gives way first
+    assert contexts == sorted(set(contexts))
+    assert contexts[-1] == 131072
 
 
 def test_without_a_card_max_is_the_models_own_context_and_nothing_else_is_said(box: Box) -> None:
@@ -278,6 +288,9 @@ def test_a_server_on_the_cpu_is_told_started_once_more_and_then_only_told(box: B
     done = box.site.run("status")
     assert done.rc == 1
     assert "on CPU" in done.out
+    with box.context() as ctx:
+        told = problems(ctx, run_pass(ctx))["profile:alpha"]
+    assert (told.event, told.state, told.reason) == ("on_cpu", "on CPU", "on-cpu")
     box.cards.held[A, pid] = 480
     box.until(alpha=st.RUNNING)
     assert box.site.run("status").rc == 0

@@ -16,6 +16,7 @@ from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.projection import Expected, margin_mib
 from llamaagent.launch.identity import boot_id
 from llamaagent.reconcile.gates import HeldError, cards, estimate_mib
+from llamaagent.reconcile.owners import owners
 from llamaagent.reconcile.projecting import expected
 from llamaagent.store.memory import MemoryStore
 from llamaagent.store.supervision import MemoryKey, SupervisionStore
@@ -24,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.admission import Need
+    from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.context import Context
 
@@ -79,16 +81,22 @@ def reckon(
 
 
 def place_launch(
-    ctx: Context, profile: Profile, gpus: GpuReading, reckoned: Reckoned, *, leaving: int | None = None
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    reckoned: Reckoned,
+    rows: tuple[Instance, ...],
+    *,
+    leaving: int | None = None,
 ) -> Placement:
     """Where it goes. leaving: an instance whose memory counts as free. Raises HeldError."""
     if gpus.error is not None and profile.resources.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
     need = need_of(profile, reckoned.needed_mib, _missing(ctx, profile, gpus))
-    seen, headroom = cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib
+    seen, headroom = cards(ctx, gpus, leaving=leaving, rows=rows), ctx.settings.headroom.gpu_memory_mib
     found = place(need, seen, headroom)
     if isinstance(found, Refusal):
-        raise _refused(ctx, gpus, need, seen, found, reckoned)
+        raise _refused(ctx, gpus, need, seen, found, reckoned, rows)
     return found._replace(arithmetic=(*found.arithmetic, *reckoned.figures())) if found.uuids else found
 
 
@@ -104,7 +112,13 @@ def _missing(ctx: Context, profile: Profile, gpus: GpuReading) -> tuple[str, ...
 
 
 def _refused(
-    ctx: Context, gpus: GpuReading, need: Need, seen: tuple[Card, ...], why: Refusal, reckoned: Reckoned
+    ctx: Context,
+    gpus: GpuReading,
+    need: Need,
+    seen: tuple[Card, ...],
+    why: Refusal,
+    reckoned: Reckoned,
+    rows: tuple[Instance, ...],
 ) -> HeldError:
     detail, reason = why.detail, why.reason
     figures = (*why.arithmetic, *reckoned.figures())
@@ -122,7 +136,7 @@ def _refused(
             Arithmetic(f"gpu{numbers[uuid]}_not_back_mib", sum(given.values()))
             for uuid, given in late.items()
         )
-    return HeldError(reason, detail, (*figures, *_holders(ctx, gpus)))
+    return HeldError(reason, detail, (*figures, *_holders(ctx, gpus, rows)))
 
 
 def _not_back(ctx: Context, gpus: GpuReading) -> dict[str, dict[str, int]]:
@@ -143,13 +157,13 @@ def _not_back(ctx: Context, gpus: GpuReading) -> dict[str, dict[str, int]]:
     return found
 
 
-def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
+def _holders(ctx: Context, gpus: GpuReading, rows: tuple[Instance, ...]) -> tuple[Arithmetic, ...]:
     """Who has the memory of each card, in words: a refusal names them."""
     from llamaagent.reconcile.record import holders_of
 
     told: dict[str, list[str]] = {card.uuid: [] for card in gpus.cards}
-    ours = {row.id: row.profile for row in ctx.instances.newest()}
-    for one in holders_of(ctx, gpus):
+    ours = {row.id: row.profile for row in rows}
+    for one in holders_of(ctx, gpus, owners(ctx.host, rows, gpus)):
         who = ours.get(one.instance_id or 0) or f"pid {one.pid} ({one.user or '?'}: {one.command or '?'})"
         told[one.uuid].append(f"{who} holds {'?' if one.memory_mib is None else one.memory_mib} MiB")
     for reserved in ctx.instances.reservations():

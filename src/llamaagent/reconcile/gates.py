@@ -55,9 +55,9 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
     """Ask everything that can say no. Raises HeldError; changes nothing."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
-    file = _model_file(profile)
+    file, rows = _model_file(profile), tuple(rows)
     binary = _binary(ctx, profile)
-    parameters, reckoned, placement = _placed(ctx, profile, gpus, file, binary)
+    parameters, reckoned, placement = _placed(ctx, profile, gpus, file, binary, rows)
     _host(ctx, profile, file, binary)
     return Found(
         *file,
@@ -65,7 +65,7 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
         reckoned,
         placement,
         _secrets(ctx, profile),
-        _port(ctx, profile, tuple(rows)),
+        _port(ctx, profile, rows),
         parameters,
     )
 
@@ -77,7 +77,8 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     file, binary = _model_file(profile), _binary(ctx, profile)
-    _, _, placement = _placed(ctx, profile, gpus, file, binary, leaving=row.id)
+    rows = ctx.instances.newest()
+    _, _, placement = _placed(ctx, profile, gpus, file, binary, rows, leaving=row.id)
     _host(ctx, profile, file, binary, leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
@@ -91,6 +92,7 @@ def _placed(
     gpus: GpuReading,
     file: tuple[int | None, int | None],
     binary: str,
+    rows: tuple[Instance, ...],
     leaving: int | None = None,
 ) -> tuple[str | None, Reckoned, Placement]:
     """Name what it takes memory for, reckon how much that is, and find the cards. Raises HeldError."""
@@ -100,7 +102,7 @@ def _placed(
 
     key = memory_key(profile, file, binary, stored_fit(ctx, profile) if gpus.cards else None)
     reckoned = reckon(ctx, profile, gpus, file[0], key)
-    placement = place_launch(ctx, profile, gpus, reckoned, leaving=leaving)
+    placement = place_launch(ctx, profile, gpus, reckoned, rows, leaving=leaving)
     return None if key is None else key.parameters_hash, reckoned, placement
 
 
@@ -189,14 +191,17 @@ def estimate_mib(size: int | None) -> int:
     return 0 if size is None else int(size * 1.2 / 1048576) + 1
 
 
-def cards(ctx: Context, gpus: GpuReading, *, leaving: int | None = None) -> tuple[Card, ...]:
+def cards(
+    ctx: Context, gpus: GpuReading, *, leaving: int | None = None, rows: Iterable[Instance] | None = None
+) -> tuple[Card, ...]:
     """The cards with what is promised on them and not yet taken.
 
-    leaving: an instance that is about to go, whose memory and reservation count as free.
+    leaving: an instance that is about to go, whose memory and reservation count as free. rows: the newest row of each
+    profile, where they are known already.
     """
     if not gpus.cards:
         return ()
-    pids = owners(ctx.host, ctx.instances.newest(), gpus)
+    pids = owners(ctx.host, ctx.instances.newest() if rows is None else rows, gpus)
     reserved = ctx.instances.reservations()
     made: list[Card] = []
     for card in gpus.cards:
