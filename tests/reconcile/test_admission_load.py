@@ -1,4 +1,4 @@
-"""Deciding and placing many profiles on many cards: within its time here, and growing with them, not with their square."""
+"""Deciding and placing many profiles on many cards: within its time here, and growing about as they do."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ def wanted(count: int) -> tuple[Profile, ...]:
     )
 
 
-def host(count: int) -> tuple[Card, ...]:
+def host(count: int, each_mib: int) -> tuple[Card, ...]:
     random = Random(count)
-    return tuple(Card(f"GPU-{n}", n, 80_000, random.randrange(60_000, 80_000)) for n in range(count))
+    return tuple(
+        Card(f"GPU-{n}", n, each_mib, random.randrange(each_mib * 3 // 4, each_mib)) for n in range(count)
+    )
 
 
 def decide_and_place(profiles: tuple[Profile, ...], cards: tuple[Card, ...]) -> int:
@@ -49,9 +51,9 @@ def decide_and_place(profiles: tuple[Profile, ...], cards: tuple[Card, ...]) -> 
     return placed
 
 
-def seconds(profiles: int, cards: int) -> float:
+def seconds(profiles: int, cards: int, each_mib: int = 80_000) -> float:
     """The best of several, by the clock of this process."""
-    asked, have = wanted(profiles), host(cards)
+    asked, have = wanted(profiles), host(cards, each_mib)
     best = float("inf")
     for _ in range(5):
         begun = time.process_time()
@@ -79,8 +81,11 @@ def test_two_hundred_profiles_on_sixteen_cards_are_thought_over_in_fifty_millise
 
 
 def test_it_grows_with_profiles_and_cards_and_not_with_their_squares() -> None:
-    base = seconds(200, 16)
-    rows = [("profiles x 4", seconds(800, 16) / base, 4.0), ("cards x 4", seconds(200, 64) / base, 4.0)]
-    for name, ratio, grown in rows:
-        print(f"\n{name}: {ratio:.2f} times the time")
-        assert ratio < 2 * grown
+    large = 8_000_000  # there is room for all, so that each of them is placed
+    base = seconds(200, 16, large)
+    for name, took in (
+        ("profiles x 4", seconds(800, 16, large)),
+        ("cards x 4", seconds(200, 64, large)),
+    ):
+        print(f"\n{name}: {took / base:.2f} times the time")
+        assert took / base < 8

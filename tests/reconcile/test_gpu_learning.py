@@ -20,7 +20,7 @@ from llamaagent.reconcile.problems import problems
 from llamaagent.reconcile.projecting import parameters_of
 from llamaagent.store.fits import FitStore
 from modelfiles.sparse_models import Shape, write_sparse
-from system.scratch_site import PORTS_PER_SITE, Site, eventually, kill
+from system.scratch_site import PORTS_PER_SITE, Site, ask, eventually, kill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,3 +346,47 @@ def test_a_refusal_of_a_card_adds_up(box: Box) -> None:
     room = figures["gpu0_free_mib"] - figures["gpu0_reserved_unused_mib"] - figures["headroom_mib"]  # type: ignore[operator]
     assert room == figures["gpu0_room_mib"] == 1000 - 300 - 200 - HEADROOM
     assert int(str(figures["needed_mib"])) == figures["declared_mib"] == 900 > room
+
+
+@pytest.mark.parametrize("which", [pytest.param("binary", marks=pytest.mark.binary), "embedded"])
+def test_real_servers_take_what_they_are_told(box: Box, request: pytest.FixtureRequest, which: str) -> None:
+    if which == "embedded":
+        pytest.importorskip("xllamacpp")
+        binary = "embedded"
+    else:
+        binary = str(request.getfixturevalue("llama_server_binary"))
+    box.site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"}, binary=binary)
+    box.profile("alpha", 4000, args={"ctx-size": "max", "parallel": 1})
+    eventually(lambda: box.once() and box.row("alpha")["status"] == st.RUNNING, box.site.logs(), 40)
+    assert box.reserved() == {"alpha": {A: 2000, B: 2000}}
+    assert words_after(box, "--fit") == "off"
+    assert words_after(box, "--tensor-split") == "1,1"
+    status, text = ask(box.row("alpha")["port"], "/props")
+    assert status == 200
+    context = json.loads(text)["default_generation_settings"]["n_ctx"]
+    assert context == box.row("alpha")["sized_context"]
+
+
+def test_what_is_rolled_back_or_given_up_keeps_no_card(box: Box) -> None:
+    """After each pass a live reservation belongs to a live launch; in the end there is one, and then none."""
+    box.profile("alpha", 500, restart={"backoff": "1s", "give_up_after": {"failures": 1, "within": "15m"}})
+    box.until(alpha=st.RUNNING)
+    box.profile(
+        "alpha",
+        700,
+        runtime={"env": {"FAKE_MODE": "bad-option"}},
+        restart={"backoff": "1s", "give_up_after": {"failures": 1, "within": "15m"}},
+    )
+    eventually(
+        lambda: box.once() and ("rollback", "bad-option") in box.site.decisions("alpha"), "rolled back"
+    )
+    box.until(alpha=st.RUNNING)
+    assert box.reserved() == {"alpha": {A: 500}}
+    box.profile(
+        "beta",
+        300,
+        runtime={"env": {"FAKE_MODE": "exit-at-once:3"}},
+        restart={"backoff": "1s", "give_up_after": {"failures": 1, "within": "15m"}},
+    )
+    eventually(lambda: box.once() and box.row("beta")["gave_up_ts"] is not None, "given up")
+    assert box.reserved() == {"alpha": {A: 500}}
