@@ -566,6 +566,13 @@ CREATE TABLE instances (
     probe_tokens INTEGER NOT NULL DEFAULT 0,  -- of the server's token counters, what our own probes used
     probe_state TEXT CHECK (json_valid(probe_state)),  -- own requests that its log has not shown yet
 
+    -- what it was sized to for the memory reserved, as it was told on its command line; NULL = left to the server
+    sized_context INTEGER,                   -- tokens over all slots
+    sized_gpu_layers INTEGER,
+    sized_tensor_split TEXT,
+    parameters_hash TEXT,                    -- of memory_observations
+    memory_counted INTEGER NOT NULL DEFAULT 0 CHECK (memory_counted IN (0, 1, 2, 3)),  -- in n there: 1 cards, 2 host
+
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;
 CREATE UNIQUE INDEX instances_one_live ON instances (profile)

@@ -16,6 +16,11 @@ ALTER TABLE instances ADD COLUMN oom_kills TEXT;
 CREATE INDEX profile_revisions_refused ON profile_revisions (profile) WHERE refused_ts IS NOT NULL;
 ALTER TABLE instances ADD COLUMN probe_tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE instances ADD COLUMN probe_state TEXT CHECK (json_valid(probe_state));
+ALTER TABLE instances ADD COLUMN sized_context INTEGER;
+ALTER TABLE instances ADD COLUMN sized_gpu_layers INTEGER;
+ALTER TABLE instances ADD COLUMN sized_tensor_split TEXT;
+ALTER TABLE instances ADD COLUMN parameters_hash TEXT;
+ALTER TABLE instances ADD COLUMN memory_counted INTEGER NOT NULL DEFAULT 0 CHECK (memory_counted IN (0, 1, 2, 3));
 
 ALTER TABLE memory_observations ADD COLUMN oom_mib INTEGER;
 ALTER TABLE memory_observations ADD COLUMN oom_ts INTEGER;

@@ -54,6 +54,11 @@ REASONS = (
     "port-taken",
     "gpu-memory",
     "gpu-missing",
+    "gpu-releasing",  # the memory that would do is that of a launch which ended, and the driver has it still
+    "memory",  # the machine's memory does not do
+    "cpu",  # the machine's cores are claimed already
+    "disk",  # a download would fill the disk
+    "on-cpu",  # it has a card, and nothing of it is on one
     "unsupported",  # declared, but this version does not launch that kind
     "reboot",  # the machine was started again since
     "not-launched",  # the agent died between its intent and the spawn

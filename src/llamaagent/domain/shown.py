@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 HELD_WORDS = {
     "gpu-memory": "no GPU memory",
     "gpu-missing": "card not visible",
+    "gpu-releasing": "GPU memory is coming back",
+    "memory": "no memory",
+    "cpu": "no cores",
+    "disk": "no disk space",
     **WORDS,
     "port-taken": "port taken",
     "unsupported": "not supported yet",
@@ -40,7 +44,7 @@ def state(
 ) -> str:
     """The short state. status None: no launch yet. wish None: no file declares it any more."""
     if status in {st.RUNNING, st.LOADING, st.UNHEALTHY, st.STOPPING}:
-        return "stuck" if is_stuck(status, reason) else str(status)
+        return _alive(str(status), reason)
     if status == st.CREATED:
         return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
     if status == st.DELETED:
@@ -57,8 +61,17 @@ def state(
     return "not started" if status is None else "stopped"
 
 
+def _alive(status: str, reason: str | None) -> str:
+    """Of a launch of which something lives."""
+    if (status, reason) == (st.UNHEALTHY, "on-cpu"):
+        return "on CPU"
+    return "stuck" if is_stuck(status, reason) else status
+
+
 def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int) -> str:
     """Of a launch that ended by itself and is still wanted."""
+    if reason == "on-cpu" and retry_ts is not None:
+        return f"on CPU, retry in {max(0, retry_ts - now)}s"
     if reason in WORDS:
         return f"failed: {WORDS[reason]}"
     if retry_ts is None:
@@ -78,4 +91,6 @@ def is_problem(status: str | None, wish: Wish | None, reason: str | None = None)
     """
     if is_stuck(status, reason):
         return True
+    if (status, reason) == (st.CREATED, "gpu-releasing"):
+        return False  # over in a minute, or it becomes a refusal
     return wish is not None and wish.wanted and status not in {st.RUNNING, st.LOADING, st.STOPPING}

@@ -12,7 +12,7 @@ import json
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
-from llamaagent.domain.shown import is_stuck, state
+from llamaagent.domain.shown import is_problem, is_stuck, state
 from llamaagent.domain.wish import Wish, wish
 from llamaagent.reconcile.declared import AWAITING
 
@@ -28,6 +28,7 @@ _KEY = "problems"
 _CURSOR = (
     "problems_decision"  # the last decision that was looked at for what came and went between two passes
 )
+_FIGURES = frozenset({"gpu-memory", "memory", "disk"})  # reasons whose details differ from pass to pass
 _DISK_RELIEF_PERCENT = 110  # of the headroom must be free before a short disk is short no more
 
 
@@ -126,7 +127,7 @@ def _of_profiles(ctx: Context, result: PassResult, told: dict[str, Problem]) -> 
         key = f"profile:{name}"
         if row is None or not want.wanted or key in found:
             continue
-        if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY}:
+        if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY} and is_problem(row.status, want, row.reason):
             found[key] = problem_of(row, want, now)
         elif key in told and not is_proven(row, profile, now):
             found[key] = told[key]  # launched again, and not proven yet: no end, and no news
@@ -188,7 +189,7 @@ def event_of(status: str, shown: str) -> str:
 
 def _without_figures(text: str, reason: str | None) -> str:
     """Without what differs from pass to pass: how much memory is free just now."""
-    return "".join(c for c in text if not c.isdigit()) if reason == "gpu-memory" else text
+    return "".join(c for c in text if not c.isdigit()) if reason in _FIGURES else text
 
 
 def _told(ctx: Context) -> dict[str, Problem]:

@@ -67,7 +67,10 @@ SELECT CASE :by WHEN 'model' THEN profile
  ORDER BY min(ts);
 
 -- name: show_instance
-SELECT argv, environment, launch_hash, profile_hash, git_commit, git_dirty, build FROM instances WHERE id = :id;
+SELECT argv, environment, launch_hash, profile_hash, git_commit, git_dirty, build, gpus, gpu_memory_declared_mib,
+       gpu_memory_estimated_mib, gpu_memory_measured_mib, context_size, gpu_layers, sized_context, sized_gpu_layers,
+       sized_tensor_split
+  FROM instances WHERE id = :id;
 
 -- name: table_sizes
 -- Bytes and rows of every table, its indexes included in the bytes.

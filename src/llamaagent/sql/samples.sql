@@ -119,3 +119,24 @@ UPDATE instances
  WHERE id = :id
    AND (active_ts IS NULL OR :used
         OR :tokens - probe_tokens > coalesce(tokens_seen, -1) OR :tokens < tokens_seen);
+
+-- name: select_unobserved
+-- Launches that were healthy once and took more than is kept of launches like them, or are not counted there yet.
+SELECT i.id
+  FROM instances AS i
+  LEFT JOIN memory_observations AS o
+    ON o.model_path = i.model_path AND o.model_size_bytes = i.model_size_bytes AND o.model_mtime_ns = i.model_mtime_ns
+   AND o.parameters_hash = i.parameters_hash AND o.build = coalesce(i.binary_identity, '') AND o.gpu = 'host'
+ WHERE i.status IN ('running', 'unhealthy') AND i.parameters_hash IS NOT NULL AND i.ready_ts IS NOT NULL
+   AND i.model_size_bytes IS NOT NULL
+   AND (i.memory_counted < 2 OR i.peak_rss_kib > (o.peak_mib + o.peak_mib / 50 + 16) * 1024)
+UNION
+SELECT i.id
+  FROM instances AS i
+  LEFT JOIN memory_observations AS o
+    ON o.model_path = i.model_path AND o.model_size_bytes = i.model_size_bytes AND o.model_mtime_ns = i.model_mtime_ns
+   AND o.parameters_hash = i.parameters_hash AND o.build = coalesce(i.binary_identity, '')
+   AND o.gpu = (SELECT group_concat(value, ',') FROM (SELECT value FROM json_each(i.gpus) ORDER BY value))
+ WHERE i.status IN ('running', 'unhealthy') AND i.parameters_hash IS NOT NULL AND i.ready_ts IS NOT NULL
+   AND i.model_size_bytes IS NOT NULL AND i.gpu_memory_measured_mib > 0
+   AND (i.memory_counted IN (0, 2) OR i.gpu_memory_measured_mib > o.peak_mib);

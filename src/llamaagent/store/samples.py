@@ -118,6 +118,10 @@ class SampleStore:
         self._db.execute(_SQL["insert_instance"], given)
         self._db.execute(_INSTANCES["add_to_averages"], given)
 
+    def unobserved(self) -> tuple[int, ...]:
+        """Live launches that took more memory than is kept of launches like them, or are not counted there yet."""
+        return tuple(row[0] for row in self._db.execute(_SQL["select_unobserved"]))
+
     def add_request(self, instance_id: int, request: Request, started_ts: int | None, ts: int) -> bool:
         """A finished request. False: it was there already."""
         given = request._asdict()
