@@ -8,12 +8,14 @@ import apsw
 import pytest
 from scratch_home import Agent
 
+from llamaagent.store.upgrade import VERSION
+
 
 def test_init_makes_a_private_database_before_there_are_settings(agent: Agent, home: Path) -> None:
     result = agent("db", "init")
 
     path = home / "data" / "llamaagent" / "llamaagent.db"
-    assert result.stdout == f"{path}: created, schema version 1\n"
+    assert result.stdout == f"{path}: created, schema version {VERSION}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(agent("db", "info", "--json").stdout)["site"] is None
 
@@ -22,7 +24,7 @@ def test_init_and_migrate_say_when_nothing_is_to_be_done(agent: Agent) -> None:
     agent("db", "init")
 
     for word in ("init", "migrate"):
-        assert agent("db", word).stdout.endswith(": already_current, schema version 1\n")
+        assert agent("db", word).stdout.endswith(f": already_current, schema version {VERSION}\n")
 
 
 def test_a_database_made_in_a_site_belongs_to_it(agent: Agent, site: Path) -> None:
@@ -48,7 +50,7 @@ def test_info_is_one_object_with_versions_sizes_and_rows(agent: Agent, home: Pat
     found = json.loads(agent("db", "info", "--json").stdout)
     assert found["path"] == str(home / "data" / "llamaagent" / "llamaagent.db")
     assert found["size_bytes"] == found["pages"] * found["page_size_bytes"] > 0
-    assert (found["schema_version"], found["application_id"]) == (1, 0x4C4C4147)
+    assert (found["schema_version"], found["application_id"]) == (VERSION, 0x4C4C4147)
     assert found["sqlite_version"] == apsw.sqlite_lib_version()
     assert found["first_sample_ts"] is None
     sizes = {table["name"]: table for table in found["tables"]}

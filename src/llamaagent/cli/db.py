@@ -37,15 +37,15 @@ def _text(found: DatabaseInfo, site: object) -> None:
     span = "none yet"
     if found.first_sample_ts is not None:
         span = f"{moment(found.first_sample_ts)} to {moment(found.last_sample_ts)}"
-    free = found.free_pages * found.page_size_bytes
     lines = {
         "database": found.path,
         "site": site or "none yet",
-        "schema version": found.schema_version,
+        "schema version": _version(found),
         "sqlite": f"{found.sqlite_version}, {found.journal_mode}",
-        "size": f"{_near(found.size_bytes)}, of which free {_near(free)}",
+        "size": f"{_near(found.size_bytes)}, of which free {_near(found.free_bytes)}",
         "wal": _near(found.wal_bytes),
         "samples": span,
+        "last backup": _backup(found),
     }
     for name, value in lines.items():
         print(f"{name + ':':<16}{value}")
@@ -56,6 +56,20 @@ def _text(found: DatabaseInfo, site: object) -> None:
         if table.rows
     ]
     print_table(rows, ("table", "rows", "size_kib"))
+
+
+def _version(found: DatabaseInfo) -> str:
+    from llamaagent.cli.rows import moment
+
+    return f"{found.schema_version}, since {moment(found.migrated_ts)}"
+
+
+def _backup(found: DatabaseInfo) -> str:
+    from llamaagent.cli.rows import moment
+
+    made = found.last_backup
+    due = "" if found.backup_due_ts is None else f"; next due {moment(found.backup_due_ts)}"
+    return ("none yet" if made is None else f"{moment(made['ts'])}, {made['path']}") + due
 
 
 def _near(size_bytes: int) -> str:
