@@ -31,3 +31,9 @@ PRAGMA quick_check(1);
 -- name: select_origin
 -- By this a database is known in its copies: when its schema was first made.
 SELECT version, applied_ts FROM schema_version ORDER BY version LIMIT 1;
+
+-- name: select_version_row
+SELECT version, name, sha256, program_version, applied_ts FROM schema_version;
+
+-- name: insert_version_row
+INSERT INTO schema_version (version, name, sha256, program_version, applied_ts) VALUES (?, ?, ?, ?, ?);

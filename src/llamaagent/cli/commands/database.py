@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.cli.commands.words import DATA
-from llamaagent.cli.spec import Arg, Opt, Spec
+from llamaagent.cli.spec import LISTING, Arg, Opt, Spec
 
 _YES = Opt("yes", ("--yes",), "Do it without asking.")
 
@@ -31,5 +31,16 @@ DATABASE_CARE = (
         (_YES,),
         (Arg("file", "The backup; without it the newest is named."),),
         "llamaagent db restore ~/.local/share/llamaagent/backups/llamaagent-20260302T040000Z.db",
+    ),
+    Spec(
+        "db check",
+        DATA,
+        "What is wrong with the database, each with its remedy.\n\n"
+        "Pages and indexes, references, application id, version, tables and views; also a file that is empty or "
+        "missing where something says that there was one. Changes nothing; exit code 1 when anything is wrong.",
+        "dbcheck:check",
+        (Opt("quick", ("--quick",), "Do not compare indexes with their tables."), *LISTING),
+        (),
+        "llamaagent db check",
     ),
 )
