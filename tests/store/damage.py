@@ -97,5 +97,6 @@ def attempt(
     skipped = {"schema_version", "metadata"}  # the new file has rows of its own there
     saved = sum(len(kept[name] & now[name]) for name in kept if name not in skipped)
     changed = sum(len(now[name] - kept[name]) for name in kept if name not in skipped)
+    changed -= sum(found.stand_ins.values())
     present = sum(len(rows) for name, rows in kept.items() if name not in skipped)
     return Outcome(kind, page, present, saved, changed, found)

@@ -19,7 +19,7 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("metadata", "value"): lambda n: f'"{n}"',
     ("models", "hf_token"): "env:TOKEN",
     ("model_server_config", "api_key"): "env:KEY",
-    ("config", "value"): lambda n: str(n),
+    ("config", "value"): str,
     ("config", "type"): "int",
 }
 

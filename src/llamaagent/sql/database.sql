@@ -37,3 +37,9 @@ SELECT version, name, sha256, program_version, applied_ts FROM schema_version;
 
 -- name: insert_version_row
 INSERT INTO schema_version (version, name, sha256, program_version, applied_ts) VALUES (?, ?, ?, ?, ?);
+
+-- name: vacuum
+VACUUM;
+
+-- name: analyze
+ANALYZE;

@@ -136,26 +136,24 @@ class Pages:
                 if not keyed:
                     _, place = varint(data, place)
                 found.append(record(self._payload(data, place, length, keyed=keyed)))
-            except (IndexError, struct.error, UnicodeDecodeError, ValueError):
+            except (IndexError, struct.error, ValueError):
                 continue
         return found
 
     def _payload(self, data: bytes, at: int, length: int, *, keyed: bool) -> bytes:
-        """A cell's content, brought together from the pages that it overflows to."""
+        """A cell's content, brought together from the pages that it overflows to; zeros for what is lost of it."""
         if length > 1 << 24:
             raise ValueError(length)
         local = local_size(length, self.size, keyed=keyed)
         parts = [data[at : at + local]]
         left = length - local
         following = struct.unpack_from(">I", data, at + local)[0] if left else 0
-        while left > 0:
-            if not 0 < following <= self.count:
-                raise ValueError(following)
+        while left > 0 and 0 < following <= self.count:
             page = self.page(following)
             following = struct.unpack_from(">I", page, 0)[0]
             parts.append(page[4 : 4 + left])
             left -= self.size - 4
-        return b"".join(parts)
+        return b"".join(parts).ljust(length, b"\0")
 
     def _cells(self, data: bytes, start: int) -> list[int]:
         count = struct.unpack_from(">H", data, start + 3)[0]
@@ -255,7 +253,7 @@ def _value(payload: bytes, kind: int, at: int) -> tuple[Value, int]:
     if kind >= 12:
         width = (kind - 12) // 2
         data = payload[at : at + width]
-        return (data.decode() if kind % 2 else data), width
+        return (data.decode("utf-8", "replace") if kind % 2 else data), width
     if kind in {0, 8, 9}:
         return (None, 0, 1)[(0, 8, 9).index(kind)], 0
     if kind == 7:

@@ -52,7 +52,7 @@ def reading_of(db: apsw.Connection, name: str) -> Reading:
         "",
     )
     return Reading(
-        tuple(json.loads(str(columns))), tuple(json.loads(str(types))), str(forward), str(backward)
+        tuple(json.loads(str(columns))), tuple(json.loads(str(types or "[]"))), str(forward), str(backward)
     )
 
 

@@ -19,7 +19,7 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.sql import statements
 from llamaagent.store.connect import open_database
 from llamaagent.store.copying import put, remove_part, sync
-from llamaagent.store.lostpages import Lost, count_entries, find_lost, find_roots, fits
+from llamaagent.store.lostpages import Lost, Root, count_entries, find_lost, find_roots, fits
 from llamaagent.store.onetable import one_table
 from llamaagent.store.pages import Pages
 from llamaagent.store.rowscan import Gap, reading_of, scan
@@ -143,7 +143,7 @@ class _Salvager:
         page = root.page if root is not None else self._lost_root(table)
         if page is None:
             return Saved(table.name, 0, None, 0, 0, (), missing=not self._is_newer(table))
-        definition = (root.definition if root is not None else None) or table.definition
+        definition = self._definition(root, table)
         sink = _Sink(self._db, table.name)
         tree = self._pages.walk(page)
         gaps = self._read(table.name, definition, page, sink)
@@ -151,6 +151,16 @@ class _Salvager:
             for leaf in self._loose(table, tree.pages):
                 self._read(table.name, definition, leaf, sink)
         return self._count(table, sink, len(tree.bad), gaps)
+
+    def _definition(self, root: Root | None, table: _Table) -> str:
+        """The damaged database's own, when SQLite understands it; else today's."""
+        if root is None or root.definition is None:
+            return table.definition
+        try:
+            with one_table(self._pages, table.name, root.definition, root.page) as source:
+                return root.definition if reading_of(source, table.name).columns else table.definition
+        except (apsw.Error, StoreCorruptError, TypeError, ValueError):
+            return table.definition
 
     def _count(self, table: _Table, sink: _Sink, bad: int, gaps: tuple[Gap, ...]) -> Saved:
         if not (bad or gaps or sink.refused):

@@ -43,4 +43,37 @@ DATABASE_CARE = (
         (),
         "llamaagent db check",
     ),
+    Spec(
+        "db salvage",
+        DATA,
+        "Bring every readable row of a damaged database into a new one.\n\n"
+        "Table by table, around damaged pages, and what was lost: rows, where an index tells how many there were, and "
+        "between which keys. The damaged file is only read. Exit code 1 when anything was lost; then `db restore OUT`.",
+        "dbcheck:salvage",
+        LISTING,
+        (Arg("out", "The new file.", required=True),),
+        "llamaagent db salvage saved.db",
+    ),
+    Spec(
+        "db vacuum",
+        DATA,
+        "Give free pages back to the disk, and let SQLite count what the tables hold.\n\n"
+        "Rarely needed: free pages are used again. Takes twice the room of what is in the database for a while, which "
+        "is checked first, and no pass begins meanwhile.",
+        "db:vacuum",
+        (Opt("json", ("--json",), "One JSON object."),),
+        (),
+        "llamaagent db vacuum",
+    ),
+    Spec(
+        "db adopt-site",
+        DATA,
+        "Make a database of another site this one's.\n\n"
+        "For a settings file that was moved, or a backup from another place. Servers that were started for the old "
+        "site stay as they are; those that have a row in the database are known by it.",
+        "db:adopt_site",
+        (_YES,),
+        (),
+        "llamaagent db adopt-site",
+    ),
 )
