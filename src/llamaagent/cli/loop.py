@@ -12,7 +12,7 @@ import signal
 from llamaagent.base.errors import LlamaAgentError, LockHeldError
 from llamaagent.base.sdnotify import manager
 from llamaagent.cli.output import say
-from llamaagent.cli.publishing import Publisher
+from llamaagent.cli.publishing import Publisher, backup_is_due
 from llamaagent.cli.run import load_ready, one_pass
 from llamaagent.cli.signals import Signals
 from llamaagent.cli.site import Opened, claim, database, load
@@ -23,6 +23,7 @@ from llamaagent.store.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from llamaagent.cli.backing import Keeper
     from llamaagent.cli.notifying import Courier
     from llamaagent.cli.spec import Values
     from llamaagent.reconcile.passes import PassResult
@@ -61,6 +62,7 @@ class Agent:
         self._told: dict[str, str] = {}
         self._publisher = Publisher()
         self._courier: Courier | None = None
+        self._keeper: Keeper | None = None
         self._manager = manager(os.environ, os.getpid())
 
     def rounds(self, db: Connection, signals: Signals) -> None:
@@ -112,6 +114,7 @@ class Agent:
                 result = one_pass(self._values, self.opened, db, pull_trouble=told)
             self._publisher.beat(self._values, self.opened, db, result.shortage)
             self._notify(db)
+            self._back_up(db, result)
         self._report_status(result)
         return True
 
@@ -125,6 +128,15 @@ class Agent:
             self._courier = Courier()
         good = not any(fault.severity == "error" for fault in self.opened.site.faults)
         self._courier.beat(self.opened, db, good=good)
+
+    def _back_up(self, db: Connection, result: PassResult) -> None:
+        due = backup_is_due(self.opened, db, result.shortage)
+        if self._keeper is None and due:
+            from llamaagent.cli.backing import Keeper
+
+            self._keeper = Keeper()
+        if self._keeper is not None:
+            self._keeper.beat(self.opened, db, due=due)
 
     def finish(self) -> None:
         """Wait for a notification that is being sent, at most as long as one may take."""

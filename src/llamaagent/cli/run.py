@@ -57,9 +57,13 @@ def once(values: Values) -> int:
             from llamaagent.cli.notifying import notify
 
             notify(opened, db, good=code == 0)
-        from llamaagent.cli.publishing import publish
+        from llamaagent.cli.publishing import backup_is_due, publish
 
         publish(values, opened, db, result.shortage)
+        if backup_is_due(opened, db, result.shortage):
+            from llamaagent.cli.backing import back_up
+
+            back_up(opened, db)
     return code
 
 

@@ -157,7 +157,7 @@ def claim(db: Connection, opened: Opened) -> None:
     elif known[0] != opened.site_path:
         raise ConfigError(
             f"{opened.database} belongs to the site {known[0]}, not to {opened.site_path}",
-            hint="choose another database with --db or `database:`",
+            hint="choose another database with --db or `database:`, or llamaagent db adopt-site",
         )
 
 

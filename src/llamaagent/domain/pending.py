@@ -16,9 +16,6 @@ _SETTINGS = {
     "retention.generations": "retain_generations_s",
     "retention.logs": "retain_logs_s",
     "cache.enabled": "cache_enabled",
-    "backup.every": "backup_every_s",
-    "backup.keep": "backup_keep",
-    "backup.directory": "backup_directory",
     "prometheus.textfile": "prometheus_textfile",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")

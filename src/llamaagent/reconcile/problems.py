@@ -89,12 +89,27 @@ def problems(ctx: Context, result: PassResult) -> dict[str, Problem]:
     for name, why in result.declared.rolled_back.items():
         found[f"rollback:{name}"] = declaration(f"{name}: {why}", name)
     told = _told(ctx)
-    return found | _of_disk(result.shortage, told) | _of_profiles(ctx, result, told) | _refused(result)
+    return (
+        found
+        | _of_backup(ctx)
+        | _of_disk(result.shortage, told)
+        | _of_profiles(ctx, result, told)
+        | _refused(result)
+    )
 
 
 def declaration(text: str, profile: str | None = None) -> Problem:
     """Something wrong with what is declared, or with how it gets here."""
     return Problem(text, text, "config_broken", profile, reason="config", detail=text)
+
+
+def _of_backup(ctx: Context) -> dict[str, Problem]:
+    """Why the last backup that was due was not made."""
+    stored = ctx.samples.metadata("backup_trouble")
+    if stored is None:
+        return {}
+    failed = json.loads(stored)
+    return {"backup": declaration(f"no backup was made: {failed['text']}")._replace(event=failed["event"])}
 
 
 def _of_disk(shortage: Shortage | None, told: dict[str, Problem]) -> dict[str, Problem]:
