@@ -61,7 +61,12 @@ class Sampled:
         """Store a pass's samples as reconcile/record.py does, and remember them."""
         with self.db, self.in_time(moment.ts):
             facts = PassFacts(
-                moment.interval_s, BOOT, len(moment.instances), 0, moment.system.get("requests") or 0, moment.step_s
+                moment.interval_s,
+                BOOT,
+                len(moment.instances),
+                0,
+                moment.system.get("requests") or 0,
+                moment.step_s,
             )
             figures = {key: value for key, value in moment.system.items() if key != "requests"}
             self.samples.add_system(SystemSample(cpu_cores=4, **figures), facts, moment.ts)
@@ -95,7 +100,9 @@ class Sampled:
 
     def rolled(self) -> dict[int, int]:
         """The watermarks by resolution."""
-        found = dict(self.db.execute("SELECT key, CAST(value AS INTEGER) FROM metadata WHERE key LIKE 'rollup_%_ts'"))
+        found = dict(
+            self.db.execute("SELECT key, CAST(value AS INTEGER) FROM metadata WHERE key LIKE 'rollup_%_ts'")
+        )
         return {size: int(found.get(f"rollup_{size}_ts", 0)) for size in RESOLUTIONS}
 
     def line(self, key: str) -> int:

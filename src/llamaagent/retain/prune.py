@@ -98,8 +98,17 @@ def delete(db: Connection, store: RetentionStore, table: str, upto_ts: int, limi
     return gone
 
 
-def _take_rollups(db: Connection, store: RetentionStore, level: int, counted: int, now: int) -> bool:
-    """Delete the oldest roll-ups of a resolution, at most five buckets' worth, and only what coarser ones hold."""
+def prune_rollups(db: Connection, counted: int, now: int) -> None:
+    """Delete all roll-ups that are too old, in one transaction."""
+    with db:
+        for level in range(len(_ROLLUPS_KEPT_S)):
+            _take_rollups(db, RetentionStore(db), level, counted, now, counted)
+
+
+def _take_rollups(
+    db: Connection, store: RetentionStore, level: int, counted: int, now: int, buckets: int = _INTERVALS
+) -> bool:
+    """Delete the oldest roll-ups of a resolution, a few buckets' worth, and only what coarser ones hold."""
     rollups = RollupStore(db)
     lines = rollups.lines()
     resolution_s, coarser_s = RESOLUTIONS_S[level], RESOLUTIONS_S[level + 1]
@@ -107,7 +116,7 @@ def _take_rollups(db: Connection, store: RetentionStore, level: int, counted: in
     oldest = rollups.next_rollup(resolution_s, 0)
     if oldest is None or oldest >= cut:
         return False
-    upto = min(cut, oldest + _INTERVALS * resolution_s)
+    upto = min(cut, oldest + buckets * resolution_s)
     store.delete_rollups(resolution_s, upto)
     line = max(lines.kept_from[level], _up(upto, coarser_s))
     rollups.set_kept_from(resolution_s, line, now)
