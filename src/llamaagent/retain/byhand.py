@@ -38,8 +38,13 @@ class Cut(NamedTuple):
         return self.going * 2 > self.rows
 
 
-def cuts(db: Connection, settings: Settings, now: int, wanted: Wanted) -> tuple[Cut, ...]:
-    """What would go of each table. Samples that are not in the roll-ups yet never do. Reads only."""
+def cuts(
+    db: Connection, settings: Settings, now: int, wanted: Wanted, *, counted: bool = True
+) -> tuple[Cut, ...]:
+    """What would go of each table. Samples that are not in the roll-ups yet never do. Reads only.
+
+    counted: False leaves the counting out, which reads whole tables; then every table may have something.
+    """
     from llamaagent.store.rollups import RollupStore
 
     store = RetentionStore(db)
@@ -54,7 +59,7 @@ def cuts(db: Connection, settings: Settings, now: int, wanted: Wanted) -> tuple[
             upto = min(upto, store.kept_from(table, wanted.keep) or 0) if wanted.keep else upto
         if table in SAMPLES:
             upto = min(upto, rolled)
-        found.append(Cut(table, upto, *store.count(table, upto)))
+        found.append(Cut(table, upto, *(store.count(table, upto) if counted else (1, 1))))
     return tuple(found)
 
 

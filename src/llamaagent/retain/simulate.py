@@ -81,7 +81,7 @@ def simulate(
                 made.say(start, end, _LINE_S)
         at = _At(clock, end)
         roll_up(db, at)
-        cut_all(db, cuts(db, settings, end, Wanted()), end)
+        cut_all(db, cuts(db, settings, end, Wanted(), counted=False), end)
         progress(day + 1)
 
 
