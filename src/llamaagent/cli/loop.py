@@ -13,7 +13,7 @@ from llamaagent.base.errors import LlamaAgentError, LockHeldError
 from llamaagent.base.sdnotify import manager
 from llamaagent.cli.output import say
 from llamaagent.cli.publishing import Publisher, backup_is_due
-from llamaagent.cli.run import load_ready, one_pass
+from llamaagent.cli.run import keep_small, load_ready, one_pass
 from llamaagent.cli.signals import Signals
 from llamaagent.cli.site import Opened, claim, database, load
 from llamaagent.domain import instance as st
@@ -112,6 +112,7 @@ class Agent:
                 told = self._pull()
                 self._reload()  # under the lock: what was read before a long wait may be old
                 result = one_pass(self._values, self.opened, db, pull_trouble=told)
+            keep_small(self.opened, db, result)
             self._publisher.beat(self._values, self.opened, db, result.shortage)
             self._notify(db)
             self._back_up(db, result)

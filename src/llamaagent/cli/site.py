@@ -151,6 +151,11 @@ def claim(db: Connection, opened: Opened) -> None:
     if known is None:
         import json
 
+        if samples.metadata("simulated") is not None:
+            raise ConfigError(
+                f"{opened.database} holds simulated history: no pass adds to it",
+                hint="choose another database with --db or `database:`",
+            )
         with db:
             value = {"path": opened.site_path, "id": site_id(opened.site_path)}
             samples.set_metadata("site", json.dumps(value), opened.clock.now())

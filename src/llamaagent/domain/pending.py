@@ -11,10 +11,6 @@ if TYPE_CHECKING:
 
 _SETTINGS = {
     "projects": "projects",
-    "retention.instance_samples": "retain_instance_samples_s",
-    "retention.system_samples": "retain_system_samples_s",
-    "retention.generations": "retain_generations_s",
-    "retention.logs": "retain_logs_s",
     "cache.enabled": "cache_enabled",
     "prometheus.textfile": "prometheus_textfile",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news, is_ours, nothing_waits, too_large
 from llamaagent.collect.instance import build_instance_sample
@@ -15,6 +17,7 @@ from llamaagent.store.samples import Holder, PassFacts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
@@ -62,7 +65,7 @@ def record(
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
     step = _clock_step_s(ctx, last, view.boot_id, now)
-    with ctx.db:
+    with ctx.db, _in_time(ctx, now):
         asked = _store_requests(ctx, readings)
         facts = _facts(live, last, view.boot_id, sum(asked.values()) + requests_before, now)
         ctx.samples.add_system(system, facts._replace(clock_step_s=step), now)
@@ -75,6 +78,15 @@ def record(
         _store_health(ctx, live, view, asked, now)
     _keep_small(ctx, now)
     return Recorded(len(samples), sum(asked.values()) + requests_before)
+
+
+def _in_time(ctx: Context, now: int) -> AbstractContextManager[None]:
+    """What has to be done about the roll-ups when the clock was set back behind them; mostly nothing."""
+    if ctx.samples.is_behind(now):
+        from llamaagent.store.rollups import LateSample
+
+        return LateSample(ctx.db, now)
+    return nullcontext()
 
 
 def _record_the_least(

@@ -140,3 +140,20 @@ SELECT i.id
  WHERE i.status IN ('running', 'unhealthy') AND i.parameters_hash IS NOT NULL AND i.ready_ts IS NOT NULL
    AND i.model_size_bytes IS NOT NULL AND i.gpu_memory_measured_mib > 0
    AND (i.memory_counted IN (0, 2) OR i.gpu_memory_measured_mib > o.peak_mib);
+-- name: select_behind
+-- Whether a sample of this time would come after its bucket was rolled up.
+SELECT 1 FROM metadata WHERE key = 'rollup_300_ts' AND :ts < CAST(value AS INTEGER);
+
+-- name: select_upkeep_due
+-- Whether a bucket is complete or enough is old to be worth the deleting. Nothing here reads more than a row or two.
+WITH rolled (ts) AS (
+    SELECT coalesce((SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'rollup_300_ts'), 0)
+)
+SELECT r.ts + 300 <= :now
+    OR EXISTS (SELECT 1 FROM instance_samples AS s WHERE s.ts < min(:instance_ts, r.ts))
+    OR EXISTS (SELECT 1 FROM system_samples AS s WHERE s.ts < min(:system_ts, r.ts))
+    OR EXISTS (SELECT 1 FROM gpu_samples AS s WHERE s.ts < min(:system_ts, r.ts))
+    OR EXISTS (SELECT 1 FROM generations AS s WHERE s.ts < :generation_ts)
+    OR EXISTS (SELECT 1 FROM logs AS s WHERE s.ts < :log_ts)
+    OR EXISTS (SELECT 1 FROM decisions AS s WHERE s.last_ts < :year_ts)
+  FROM rolled AS r;

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from llamaagent.domain.idle import Activity
     from llamaagent.domain.sample import GpuSample, InstanceSample, Request, SystemSample
+    from llamaagent.domain.settings import Settings
 
 _SQL = statements("samples")
 _INSTANCES = statements("instances")
@@ -136,6 +137,28 @@ class SampleStore:
         """Requests that were read after the sample of this time was stored."""
         if requests:
             self._db.execute(_SQL["count_requests"], {"requests": requests, "ts": ts})
+            if self.is_behind(ts):
+                from llamaagent.store.rollups import RollupStore
+
+                RollupStore(self._db).add_requests(ts, requests)
+
+    def is_behind(self, ts: int) -> bool:
+        """Whether the roll-ups are past this time already, because the clock was set back."""
+        return self._db.execute(_SQL["select_behind"], {"ts": ts}).fetchone() is not None
+
+    def upkeep_due(self, settings: Settings, now: int) -> bool:
+        """Whether there is anything to roll up, or enough to delete that it is worth its while."""
+        late = now - 5 * settings.interval_s
+        given = {
+            "now": now,
+            "instance_ts": _before(late, settings.retain_instance_samples_s),
+            "system_ts": _before(late, settings.retain_system_samples_s),
+            "generation_ts": _before(late, settings.retain_generations_s),
+            "log_ts": _before(late, settings.retain_logs_s),
+            "year_ts": late - 365 * 86400,
+        }
+        row = self._db.execute(_SQL["select_upkeep_due"], given).fetchone()
+        return row is not None and bool(row[0])
 
     def move_log(self, instance_id: int, inode: int, offset_bytes: int, state: str) -> None:
         """How far the server's log has been read; in the transaction that adds the requests."""
@@ -175,3 +198,7 @@ class SampleStore:
     def delete_metadata(self, key: str) -> None:
         """Remove a key of `metadata`."""
         self._db.execute(_SQL["delete_metadata"], {"key": key})
+
+
+def _before(ts: int, keep_s: int | None) -> int | None:
+    return None if keep_s is None else ts - keep_s
