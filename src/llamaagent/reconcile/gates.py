@@ -14,6 +14,7 @@ from llamaagent.domain.admission import Card, Need, Placement, Refusal, place
 from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.ports import choose_port
 from llamaagent.domain.projection import Expected
+from llamaagent.domain.usable import refused_together, usable
 from llamaagent.launch.command import EMBEDDED, resolve_binary
 from llamaagent.launch.environ import read_env_file, secret_environment
 from llamaagent.launch.listeners import listener_pids, port_free
@@ -184,7 +185,13 @@ def _place(
     if ran_out is not None:
         least = max(least, ran_out + 1)
     need = Need(asked.gpus, least, asked.exclusive)
-    found = place(need, cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib)
+    left = usable(asked.gpus, gpus.cards, gpus.missing)
+    if isinstance(left, Refusal):
+        raise HeldError(left.reason, left.detail, (*left.arithmetic, *_holders(ctx, gpus)))
+    given = cards(ctx, gpus._replace(cards=left), leaving=leaving)
+    found = place(need, given, ctx.settings.headroom.gpu_memory_mib)
+    if isinstance(found, Placement):
+        found = refused_together(found.uuids) or found
     figures = _figures(asked.gpu_memory_mib, expected)
     if isinstance(found, Refusal):
         detail = found.detail

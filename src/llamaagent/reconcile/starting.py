@@ -18,6 +18,7 @@ from llamaagent.launch.command import EMBEDDED, embedded_environment, file_ident
 from llamaagent.launch.environ import made_environment
 from llamaagent.launch.identity import boot_id
 from llamaagent.launch.process import LaunchRequest, start, wait_for_server
+from llamaagent.launch.visible import visible_variables
 from llamaagent.reconcile.gates import Found, HeldError, ask
 from llamaagent.reconcile.inputs import identities
 from llamaagent.store.instances import Claim, Intent
@@ -53,7 +54,7 @@ def prepare(
 ) -> Prepared:
     """Ask everything, then put the launch together. Raises HeldError; changes nothing but making our own folders."""
     found = ask(ctx, profile, rows, gpus)
-    request = _request(ctx, profile, found, has_cards=bool(gpus.cards))
+    request = _request(ctx, profile, found, visible_variables(found.placement.uuids, gpus.cards))
     claims = tuple(
         Claim(uuid, found.placement.memory_mib, profile.resources.exclusive) for uuid in found.placement.uuids
     )
@@ -65,7 +66,9 @@ def prepare(
     return Prepared(intent, claims, request, found.placement.arithmetic)
 
 
-def _request(ctx: Context, profile: Profile, found: Found, *, has_cards: bool) -> LaunchRequest:
+def _request(
+    ctx: Context, profile: Profile, found: Found, gpu_variables: tuple[tuple[str, str], ...]
+) -> LaunchRequest:
     """Command line, environment and files of one launch, under a new id."""
     launch_id = os.urandom(8).hex()
     runtime_env = (*profile.runtime.env, (LAUNCH_HASH, profile.launch_hash))
@@ -78,7 +81,7 @@ def _request(ctx: Context, profile: Profile, found: Found, *, has_cards: bool) -
         state_dir=ctx.places.state,
         runtime_env=runtime_env,
         secrets=found.secrets,
-        visible_gpus=found.placement.uuids if has_cards else None,
+        gpu_variables=gpu_variables,
     )
     folder = ensure_private_dir(os.path.join(ctx.places.logs, profile.name))
     return LaunchRequest(
