@@ -5,7 +5,9 @@ The library is NVML to the last byte of its interface, what it says stands in a 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -305,41 +307,56 @@ def test_parts_of_a_card_are_given_and_the_card_is_not(box: Site, cards: Scripte
     assert lines[2].startswith("  0:0")
 
 
+def listeners(cards: ScriptedCards) -> list[str]:
+    """Pids of the children that wait for events of these cards."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as words:
+            if b"llamaagent.collect.xidchild" in words.read():
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if str(cards.script).encode() in file.read():
+                        found.append(name)
+    return found
+
+
+def source(box: Site) -> object:
+    return next(iter(box.rows("SELECT value FROM metadata WHERE key = 'xid_source'")), {}).get("value")
+
+
 def test_the_loop_hears_of_a_failed_card_from_the_drivers_events(box: Site, cards: ScriptedCards) -> None:
     cards.say(A)
+    box.once()
     agent = box.start("run")
-    eventually(lambda: box.env and _source(box) == "events", "the loop listens", deadline_s=40.0)
-    cards.say(A, "event GPU-aaaa 79")
+    eventually(lambda: source(box) == "events", "the loop listens", deadline_s=40.0)
+    cards.say(A, "event GPU-aaaa 13", "event GPU-aaaa 79")
     eventually(
-        lambda: box.one("SELECT status FROM gpus")["status"] == "failed",
-        "the card is failed",
-        deadline_s=40.0,
+        lambda: box.one("SELECT status FROM gpus")["status"] == "failed", "it is failed", deadline_s=40.0
     )
     agent.terminate()
     assert agent.wait(20) == 0
     found = listed(box)["GPU-aaaa"]
-    assert [(one["xid"], one["source"]) for one in found["xids"]] == [(79, "events")]  # type: ignore[attr-defined]
-
-
-def _source(box: Site) -> object:
-    try:
-        found = box.rows("SELECT value FROM metadata WHERE key = 'xid_source'")
-    except Exception:  # noqa: BLE001 - no database yet
-        return None
-    return found[0]["value"] if found else None
+    assert [(one["xid"], one["source"]) for one in found["xids"]] == [(79, "events"), (13, "events")]  # type: ignore[attr-defined]
+    assert (found["status"], found["failed_reason"]) == ("failed", "Xid 79: fallen off the bus")
+    eventually(lambda: not listeners(cards), "the child is gone")
 
 
 def test_a_wait_for_events_that_hangs_delays_no_pass_and_no_end(box: Site, cards: ScriptedCards) -> None:
     cards.say(A, "events hang")
     model(box, "alpha", 1000)
+    box.once()
     agent = box.start("run")
-    eventually(
-        lambda: (
-            (box.root / "xdg/data/llamaagent/llamaagent.db").exists()
-            and box.newest().get("alpha", {}).get("status") == "running"
-        ),
-        "running",
-        deadline_s=40.0,
-    )
+    eventually(lambda: listeners(cards), "a child waits", deadline_s=40.0)
+    eventually(lambda: box.newest()["alpha"]["status"] == "running", "running", deadline_s=40.0)
     agent.terminate()
     assert agent.wait(20) == 0
+    eventually(lambda: not listeners(cards), "the child is gone")
+
+
+def test_a_loop_that_is_killed_leaves_nobody_listening(box: Site, cards: ScriptedCards) -> None:
+    cards.say(A)
+    box.once()
+    agent = box.start("run")
+    eventually(lambda: source(box) == "events", "the loop listens", deadline_s=40.0)
+    agent.kill()
+    agent.wait(20)
+    eventually(lambda: not listeners(cards), "the child ended by itself")

@@ -88,12 +88,27 @@ def problems(ctx: Context, result: PassResult) -> dict[str, Problem]:
     for name, why in result.declared.rolled_back.items():
         found[f"rollback:{name}"] = declaration(f"{name}: {why}", name)
     told = _told(ctx)
-    return found | _of_disk(result.shortage, told) | _of_profiles(ctx, result, told) | _refused(result)
+    return (
+        found
+        | _of_cards(ctx)
+        | _of_disk(result.shortage, told)
+        | _of_profiles(ctx, result, told)
+        | _refused(result)
+    )
 
 
 def declaration(text: str, profile: str | None = None) -> Problem:
     """Something wrong with what is declared, or with how it gets here."""
     return Problem(text, text, "config_broken", profile, reason="config", detail=text)
+
+
+def _of_cards(ctx: Context) -> dict[str, Problem]:
+    """Cards that failed."""
+    if not ctx.samples.has_failed_cards():
+        return {}
+    from llamaagent.reconcile.cardtrouble import of_cards
+
+    return of_cards(ctx.db)
 
 
 def _of_disk(shortage: Shortage | None, told: dict[str, Problem]) -> dict[str, Problem]:

@@ -42,6 +42,9 @@ ON CONFLICT (uuid) DO UPDATE
 UPDATE gpus SET status = 'gone', failed_reason = NULL, failed_ts = NULL
  WHERE last_seen_ts <> :ts AND (status = 'present' OR (status = 'failed' AND last_boot_id <> :boot_id));
 
+-- name: has_failed_cards
+SELECT 1 FROM gpus WHERE status = 'failed' LIMIT 1;
+
 -- name: insert_gpu
 INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_percent, memory_total_mib,
   memory_used_mib, memory_free_mib, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz, memory_clock_mhz,

@@ -125,6 +125,10 @@ class SampleStore:
             self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts, "boot_id": boot_id})
             self._db.execute(_SQL["delete_old_gpu_holders"])
 
+    def has_failed_cards(self) -> bool:
+        """Whether a card gives nothing until it was reset."""
+        return any(True for _ in self._db.execute(_SQL["has_failed_cards"]))
+
     def add_instance(self, sample: InstanceSample, ts: int) -> None:
         """One row of an instance, and its averages, which outlive the row."""
         given = {**sample._asdict(), "ts": ts}
