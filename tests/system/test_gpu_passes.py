@@ -16,6 +16,7 @@ import pytest
 from scratch_site import eventually, living
 
 from collect.scripted_nvml import ScriptedCards
+from collect.sysfs_cards import AMD, SysfsCards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -360,3 +361,34 @@ def test_a_loop_that_is_killed_leaves_nobody_listening(box: Site, cards: Scripte
     agent.kill()
     agent.wait(20)
     eventually(lambda: not listeners(cards), "the child ended by itself")
+
+
+def test_an_amd_card_is_reserved_shown_and_its_stranger_named(
+    fake_site: Site, tmp_path: Path, stranger: int
+) -> None:
+    root = tmp_path / "amd"
+    sysfs = SysfsCards(root / "sys")
+    (root / "dev").mkdir(parents=True)
+    sysfs.add("0000:03:00.0", "amdgpu", AMD, mem_info_vram_used=0)
+    device = sysfs.add("0000:83:00.0", "amdgpu", AMD, unique_id="bb", mem_info_vram_used=40 << 30)
+    sysfs.node(1, 51, 3 << 8)
+    sysfs.node(2, 52, 0x83 << 8)
+    sysfs.compute(stranger, 52, 40 << 30)
+    fake_site.env |= {"LLAMAAGENT_HOST_SYS": str(root / "sys"), "LLAMAAGENT_HOST_DEV": str(root / "dev")}
+    model(fake_site, "alpha", 20000)
+    model(fake_site, "beta", 20000, gpus=["GPU-bb"])
+    fake_site.settle("running", "alpha")
+    shown = environment(fake_site, "alpha")
+    assert (shown["ROCR_VISIBLE_DEVICES"], shown["HIP_VISIBLE_DEVICES"]) == ("GPU-1a2b3c4d5e6f7081", "0")
+    assert "CUDA_VISIBLE_DEVICES" not in shown
+    assert held(fake_site, "beta")[0] == "gpu-memory"
+    (decision,) = fake_site.rows("SELECT arithmetic FROM decisions WHERE profile = 'beta'")
+    assert f"pid {stranger} (" in json.loads(str(decision["arithmetic"]))["gpu1_holders"]
+    found = listed(fake_site)["GPU-bb"]
+    assert (found["vendor"], found["xid_source"], found["temperature_celsius"]) == ("amd", None, 61)
+    (device / "gpu_busy_percent").unlink()
+    os.mkfifo(device / "gpu_busy_percent")  # a driver that hangs
+    model(fake_site, "gamma", 1000)
+    fake_site.once()
+    assert "sysfs did not answer" in held(fake_site, "gamma")[1]
+    assert fake_site.newest()["alpha"]["status"] == "running"
