@@ -632,7 +632,8 @@ SELECT
     pass_id
 FROM logs;
 
--- Cards with their newest sample, who holds memory on them, and what is reserved.
+-- Cards with their newest sample, who holds memory on them, and what is reserved. throttle: why the clocks are not
+-- higher. xids: the newest ten, newest first; with xid_source not-available an empty list means nothing.
 CREATE VIEW v_gpus AS
 SELECT
     g.id AS gpu_id,
@@ -675,7 +676,28 @@ SELECT
              ORDER BY r.id) AS d) AS reservations,
     (SELECT sum(r.memory_mib) FROM reservations AS r
       WHERE r.gpu_id = g.id AND r.released_ts IS NULL
-        AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))) AS reserved_mib
+        AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))) AS reserved_mib,
+    g.parent_uuid,
+    g.withheld,
+    g.failed_reason,
+    g.failed_ts,
+    g.recovery_action,
+    s.ecc_volatile,
+    s.ecc_aggregate,
+    (SELECT json_group_array(t.word)
+       FROM (SELECT 1 AS bit, 'idle' AS word
+             UNION ALL VALUES (2, 'clocks set'), (4, 'power cap'), (8, 'hardware slowdown'), (16, 'sync boost'),
+                              (32, 'warm'), (64, 'too hot'), (128, 'power brake'), (256, 'display clocks'),
+                              (512, 'board limit'), (1024, 'reliability')) AS t
+      WHERE s.throttle_reasons & t.bit) AS throttle,
+    iif(g.vendor = 'nvidia', coalesce((SELECT value FROM metadata WHERE key = 'xid_source'), 'not-available'), NULL)
+        AS xid_source,
+    (SELECT json_group_array(json(d.one))
+       FROM (SELECT json_object('ts', x.ts, 'xid', x.xid, 'pid', x.pid, 'message', x.message, 'source', x.source) AS one
+               FROM gpu_xids AS x
+              WHERE x.gpu_id = g.id
+              ORDER BY x.id DESC
+              LIMIT 10) AS d) AS xids
 FROM gpus AS g
 LEFT JOIN gpu_samples AS s
     ON s.gpu_id = g.id

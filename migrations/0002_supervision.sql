@@ -50,3 +50,25 @@ CREATE TABLE notifications (
     gave_up_ts INTEGER
 ) STRICT;
 CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL AND gave_up_ts IS NULL;
+
+-- Cards: parts of a card (MIG), cards that failed and why, uncorrected memory errors, what the driver reported.
+ALTER TABLE gpus ADD COLUMN parent_uuid TEXT;
+ALTER TABLE gpus ADD COLUMN withheld TEXT CHECK (withheld IN ('mig-parent', 'other-maker'));
+ALTER TABLE gpus ADD COLUMN failed_reason TEXT;
+ALTER TABLE gpus ADD COLUMN failed_ts INTEGER;
+ALTER TABLE gpus ADD COLUMN recovery_action INTEGER;
+ALTER TABLE gpu_samples ADD COLUMN ecc_volatile INTEGER;
+ALTER TABLE gpu_samples ADD COLUMN ecc_aggregate INTEGER;
+
+CREATE TABLE gpu_xids (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    gpu_id INTEGER REFERENCES gpus (id) ON DELETE CASCADE,
+    pci_bus_id TEXT,
+    boot_id TEXT NOT NULL,
+    xid INTEGER NOT NULL,
+    pid INTEGER,
+    message TEXT,
+    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events'))
+) STRICT;
+CREATE INDEX gpu_xids_gpu ON gpu_xids (gpu_id) WHERE gpu_id IS NOT NULL;

@@ -11,6 +11,7 @@ import signal
 
 from llamaagent.base.errors import LlamaAgentError, LockHeldError
 from llamaagent.base.sdnotify import manager
+from llamaagent.cli.listening import Listening
 from llamaagent.cli.output import say
 from llamaagent.cli.publishing import Publisher, backup_is_due
 from llamaagent.cli.run import keep_small, load_ready, one_pass
@@ -63,6 +64,7 @@ class Agent:
         self._publisher = Publisher()
         self._courier: Courier | None = None
         self._keeper: Keeper | None = None
+        self._listening = Listening()
         self._manager = manager(os.environ, os.getpid())
 
     def rounds(self, db: Connection, signals: Signals) -> None:
@@ -111,6 +113,7 @@ class Agent:
                     return False
                 told = self._pull()
                 self._reload()  # under the lock: what was read before a long wait may be old
+                self._listening.beat(self.opened, db)
                 result = one_pass(self._values, self.opened, db, pull_trouble=told)
             keep_small(self.opened, db, result)
             self._publisher.beat(self._values, self.opened, db, result.shortage)
@@ -141,6 +144,7 @@ class Agent:
 
     def finish(self) -> None:
         """Wait for a notification that is being sent, at most as long as one may take."""
+        self._listening.finish()
         if self._courier is not None:
             self._courier.finish(self.opened.site.settings.notify_timeout_s + 1.0)
 

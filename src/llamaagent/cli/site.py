@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ConfigError, UsageError
-from llamaagent.base.paths import HostPaths, Places, places
+from llamaagent.base.paths import Places, host_paths, places
 from llamaagent.base.record import NamedTuple
 from llamaagent.config.load import Asking, Site, load_site_cached
 
@@ -187,14 +187,19 @@ def context(
     from llamaagent.store.samples import SampleStore
     from llamaagent.store.wishes import WishStore
 
-    host = HostPaths()
+    host = host_paths(os.environ)
     samples = SampleStore(db)
     known = _remembered(samples)  # hashing anew would load OpenSSL on every pass
 
     def read_gpus() -> GpuReading:
         from llamaagent.collect.gpu import collect_gpus
 
-        return collect_gpus(host, NVML_TIMEOUT_S)
+        reading = collect_gpus(host, NVML_TIMEOUT_S)
+        if not reading.available:
+            return reading
+        from llamaagent.reconcile.cardhealth import with_health
+
+        return with_health(reading, db, host, opened.clock)
 
     return Context(
         settings=opened.site.settings,

@@ -14,6 +14,7 @@ from llamaagent.domain.admission import Card, Placement, Refusal, place
 from llamaagent.domain.cardoptions import need_of
 from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.projection import Expected, margin_mib
+from llamaagent.domain.usable import refused_together, usable
 from llamaagent.launch.identity import boot_id
 from llamaagent.reconcile.gates import HeldError, cards, estimate_mib
 from llamaagent.reconcile.owners import owners
@@ -93,8 +94,13 @@ def place_launch(
     if gpus.error is not None and profile.resources.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
     need = need_of(profile, reckoned.needed_mib, _missing(ctx, profile, gpus))
-    seen, headroom = cards(ctx, gpus, leaving=leaving, rows=rows), ctx.settings.headroom.gpu_memory_mib
-    found = place(need, seen, headroom)
+    left = usable(profile.resources.gpus, gpus.cards, gpus.missing)
+    if isinstance(left, Refusal):
+        raise HeldError(left.reason, left.detail, (*left.arithmetic, *_holders(ctx, gpus, rows)))
+    seen = cards(ctx, gpus._replace(cards=left), leaving=leaving, rows=rows)
+    found = place(need, seen, ctx.settings.headroom.gpu_memory_mib)
+    if isinstance(found, Placement):
+        found = refused_together(found.uuids) or found
     if isinstance(found, Refusal):
         raise _refused(ctx, gpus, need, seen, found, reckoned, rows)
     return found._replace(arithmetic=(*found.arithmetic, *reckoned.figures())) if found.uuids else found

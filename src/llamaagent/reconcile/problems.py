@@ -92,6 +92,7 @@ def problems(ctx: Context, result: PassResult) -> dict[str, Problem]:
     return (
         found
         | _of_backup(ctx)
+        | _of_cards(ctx)
         | _of_disk(result.shortage, told)
         | _of_profiles(ctx, result, told)
         | _refused(result)
@@ -110,6 +111,15 @@ def _of_backup(ctx: Context) -> dict[str, Problem]:
         return {}
     failed = json.loads(stored)
     return {"backup": declaration(f"no backup was made: {failed['text']}")._replace(event=failed["event"])}
+
+
+def _of_cards(ctx: Context) -> dict[str, Problem]:
+    """Cards that failed."""
+    if not ctx.samples.has_failed_cards():
+        return {}
+    from llamaagent.reconcile.cardtrouble import of_cards
+
+    return of_cards(ctx.db)
 
 
 def _of_disk(shortage: Shortage | None, told: dict[str, Problem]) -> dict[str, Problem]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
+    from llamaagent.domain.xid import CardNews
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.logs import Reading
     from llamaagent.reconcile.observe import View
@@ -56,7 +57,7 @@ def record(
     now = ctx.clock.now()
     if spare:
         return _record_the_least(
-            ctx, [row for row in rows if row.status in st.LIVE], view, now, requests_before
+            ctx, [row for row in rows if row.status in st.LIVE], view, gpus, now, requests_before
         )
     live = [row for row in rows if row.status in st.LIVE]
     last = ctx.samples.last_system()
@@ -70,8 +71,7 @@ def record(
         facts = _facts(live, last, view.boot_id, sum(asked.values()) + requests_before, now)
         ctx.samples.add_system(system, facts._replace(clock_step_s=step), now)
         ctx.samples.set_metadata(_BOOTTIME, str(int(ctx.clock.boottime())), now)
-        if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
-            ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus, ours), view.boot_id, now)
+        store_gpus(ctx, gpus, view.boot_id, now, ours)
         for sample in samples:
             ctx.samples.add_instance(sample, now)
         _keep_peaks(ctx, now)
@@ -90,15 +90,35 @@ def _in_time(ctx: Context, now: int) -> AbstractContextManager[None]:
 
 
 def _record_the_least(
-    ctx: Context, live: list[Instance], view: View, now: int, requests_before: int
+    ctx: Context, live: list[Instance], view: View, gpus: GpuReading, now: int, requests_before: int
 ) -> Recorded:
     readings = _read_logs(ctx)
     with ctx.db:
+        if gpus.news is not None:
+            ctx.samples.know_gpus(gpus.cards, view.boot_id, now)
+            _store_news(ctx, gpus.news, view.boot_id, now)
         asked = _store_requests(ctx, readings)
         ctx.samples.set_metadata(_LEFT_OUT, str(now), now)
         _store_health(ctx, live, view, asked, now)
     _keep_small(ctx, now)
     return Recorded(0, sum(asked.values()) + requests_before)
+
+
+def store_gpus(
+    ctx: Context, gpus: GpuReading, boot: str, now: int, known: Mapping[int, int] | None = None
+) -> None:
+    """The cards with their samples and holders. known: pids of ours. The caller holds the transaction."""
+    if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
+        complete = gpus.error is None
+        ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus, known), boot, now, complete=complete)
+    if gpus.news is not None:
+        _store_news(ctx, gpus.news, boot, now)
+
+
+def _store_news(ctx: Context, news: CardNews, boot: str, now: int) -> None:
+    from llamaagent.store.cards import CardStore
+
+    CardStore(ctx.db).keep(news, boot, now)
 
 
 def _store_requests(ctx: Context, readings: Iterable[Reading]) -> dict[int, int]:

@@ -18,6 +18,7 @@ from llamaagent.launch.command import EMBEDDED, embedded_environment, file_ident
 from llamaagent.launch.environ import made_environment
 from llamaagent.launch.identity import boot_id
 from llamaagent.launch.process import LaunchRequest, start, wait_for_server
+from llamaagent.launch.visible import visible_variables
 from llamaagent.reconcile.fitted import Fitting, fitting
 from llamaagent.reconcile.gates import Found, HeldError, ask
 from llamaagent.reconcile.inputs import identities
@@ -55,7 +56,7 @@ def prepare(
     """Ask everything, then put the launch together. Raises HeldError; changes nothing but making our own folders."""
     found = ask(ctx, profile, rows, gpus)
     told = fitting(ctx, profile, found.binary, found.placement, found.reckoned, gpus)
-    request = _request(ctx, profile, found, told, has_cards=bool(gpus.cards))
+    request = _request(ctx, profile, found, told, visible_variables(found.placement.uuids, gpus.cards))
     placed = found.placement
     claims = tuple(
         Claim(uuid, share, profile.resources.exclusive)
@@ -89,7 +90,7 @@ def _sized(told: Fitting) -> tuple[Arithmetic, ...]:
 
 
 def _request(
-    ctx: Context, profile: Profile, found: Found, told: Fitting, *, has_cards: bool
+    ctx: Context, profile: Profile, found: Found, told: Fitting, gpu_variables: tuple[tuple[str, str], ...]
 ) -> LaunchRequest:
     """Command line, environment and files of one launch, under a new id."""
     launch_id = os.urandom(8).hex()
@@ -103,7 +104,7 @@ def _request(
         state_dir=ctx.places.state,
         runtime_env=runtime_env,
         secrets=found.secrets,
-        visible_gpus=found.placement.uuids if has_cards else None,
+        gpu_variables=gpu_variables,
     )
     folder = ensure_private_dir(os.path.join(ctx.places.logs, profile.name))
     return LaunchRequest(

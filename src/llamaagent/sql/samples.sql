@@ -23,24 +23,35 @@ VALUES (:ts, :interval_s, :boot_id, :cpu_cores, :cpu_busy_ticks_total, :cpu_tick
 ON CONFLICT (ts) DO UPDATE SET requests = coalesce(requests, 0) + coalesce(excluded.requests, 0);
 
 -- name: upsert_gpu
+-- failed: why the card gives nothing until it was reset, NULL = it is well.
 INSERT INTO gpus (uuid, idx, name, vendor, pci_bus_id, driver, memory_total_mib, first_seen_ts, last_seen_ts,
-                  last_boot_id, status)
-VALUES (:uuid, :idx, :name, :vendor, :pci_bus_id, :driver, :memory_total_mib, :ts, :ts, :boot_id, 'present')
+                  last_boot_id, status, parent_uuid, withheld, failed_reason, failed_ts, recovery_action)
+VALUES (:uuid, :idx, :name, :vendor, :pci_bus_id, :driver, :memory_total_mib, :ts, :ts, :boot_id,
+        iif(:failed IS NULL, 'present', 'failed'), :parent, :withheld, :failed, iif(:failed IS NULL, NULL, :ts),
+        :recovery_action)
 ON CONFLICT (uuid) DO UPDATE
    SET idx = excluded.idx, name = excluded.name, pci_bus_id = excluded.pci_bus_id, driver = excluded.driver,
        memory_total_mib = excluded.memory_total_mib, last_seen_ts = excluded.last_seen_ts,
-       last_boot_id = excluded.last_boot_id, status = 'present';
+       last_boot_id = excluded.last_boot_id, status = excluded.status, parent_uuid = excluded.parent_uuid,
+       withheld = excluded.withheld, failed_reason = excluded.failed_reason,
+       failed_ts = iif(excluded.failed_reason IS NULL, NULL, coalesce(failed_ts, excluded.failed_ts)),
+       recovery_action = coalesce(excluded.recovery_action, recovery_action);
 
 -- name: mark_gpus_gone
-UPDATE gpus SET status = 'gone' WHERE last_seen_ts <> :ts AND status = 'present';
+-- A card that failed and cannot be seen any more stays a failed one until the next boot.
+UPDATE gpus SET status = 'gone', failed_reason = NULL, failed_ts = NULL
+ WHERE last_seen_ts <> :ts AND (status = 'present' OR (status = 'failed' AND last_boot_id <> :boot_id));
+
+-- name: has_failed_cards
+SELECT 1 FROM gpus WHERE status = 'failed' LIMIT 1;
 
 -- name: insert_gpu
 INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_percent, memory_total_mib,
   memory_used_mib, memory_free_mib, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz, memory_clock_mhz,
-  throttle_reasons)
+  throttle_reasons, ecc_volatile, ecc_aggregate)
 SELECT :ts, id, :utilization_percent, :memory_utilization_percent, :memory_total_mib, :memory_used_mib,
   :memory_free_mib, :temperature_celsius, :power_mw, :power_limit_mw, :sm_clock_mhz, :memory_clock_mhz,
-  :throttle_reasons
+  :throttle_reasons, :ecc_volatile, :ecc_aggregate
   FROM gpus WHERE uuid = :uuid
 ON CONFLICT (ts, gpu_id) DO NOTHING;
 

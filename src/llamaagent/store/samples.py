@@ -100,18 +100,35 @@ class SampleStore:
             given = {k: v for k, v in card._asdict().items() if k != "holders"}
             self._db.execute(_SQL["upsert_gpu"], {**given, "idx": card.index, "boot_id": boot_id, "ts": ts})
 
-    def add_gpus(self, cards: Iterable[GpuSample], holders: Iterable[Holder], boot_id: str, ts: int) -> None:
-        """The cards as they are now, a sample of each, and who holds memory there."""
+    def add_gpus(
+        self,
+        cards: Iterable[GpuSample],
+        holders: Iterable[Holder],
+        boot_id: str,
+        ts: int,
+        *,
+        complete: bool = True,
+    ) -> None:
+        """The cards as they are now, a sample of each, and who holds memory there.
+
+        complete: these are all that there are; else nothing is said of the others, which could not be read.
+        """
         cards = tuple(cards)
         self.know_gpus(cards, boot_id, ts)
         for card in cards:
             given = {k: v for k, v in card._asdict().items() if k != "holders"}
             self._db.execute(_SQL["insert_gpu"], {**given, "ts": ts})
-        self._db.execute(_SQL["doubt_gpu_holders"])
+        if complete:
+            self._db.execute(_SQL["doubt_gpu_holders"])
         for holder in holders:
             self._db.execute(_SQL["upsert_gpu_holder"], {**holder._asdict(), "ts": ts})
-        self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts})
-        self._db.execute(_SQL["delete_old_gpu_holders"])
+        if complete:
+            self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts, "boot_id": boot_id})
+            self._db.execute(_SQL["delete_old_gpu_holders"])
+
+    def has_failed_cards(self) -> bool:
+        """Whether a card gives nothing until it was reset."""
+        return any(True for _ in self._db.execute(_SQL["has_failed_cards"]))
 
     def add_instance(self, sample: InstanceSample, ts: int) -> None:
         """One row of an instance, and its averages, which outlive the row."""
