@@ -144,7 +144,9 @@ def test_vacuum_is_refused_during_a_pass(agent: Agent, home: Path) -> None:
 def test_vacuum_without_room_says_how_much_it_takes(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(small)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", str(small)], check=False
+    ).returncode:
         pytest.skip("may not mount here")
     try:
         db = open_database(str(small / "a.db"))
@@ -162,6 +164,7 @@ def test_a_database_of_another_site_is_taken_over_when_asked(agent: Agent, site:
     agent("db", "init", cwd=site)
     other = home / "other"
     other.mkdir()
+    (other / "profiles").mkdir()
     (other / "llamaagent.yaml").write_text("{}\n")
     assert "adopt-site" in agent("run", "--once", cwd=other, code=78).stderr
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
-from filled import content, fill
+from filled import Rows, content, fill
 
 from llamaagent.store import open_database
 from llamaagent.store.salvage import salvage
@@ -26,8 +26,6 @@ LARGE = {
     "generations": 2000,
     "decisions": 1500,
 }
-
-Rows = dict[str, set[tuple[Any, ...]]]
 
 
 class Outcome(NamedTuple):

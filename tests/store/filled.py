@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import apsw
 
+Rows = dict[str, set[tuple[Any, ...]]]
 START = 1_700_000_000
 SINGLE = {"model_server_config"}  # has one row
 NONE = {"schema_version"}
@@ -79,7 +80,7 @@ def _value(table: str, text: str, column: Any, parents: set[str], n: int, rows: 
     return {"INTEGER": n + 1, "REAL": n / 2, "BLOB": bytes([n % 256]) * 20}.get(kind, f"{name} {n}")
 
 
-def content(db: apsw.Connection, only: dict[str, list[str]] | None = None) -> dict[str, set[tuple[Any, ...]]]:
+def content(db: apsw.Connection, only: dict[str, list[str]] | None = None) -> Rows:
     """Every row of every table, as a set. only: these columns of these tables."""
     found = {}
     for name in only or tables(db):

@@ -1,16 +1,16 @@
 -- Whether a database is what it should be, and what is asked before one takes another's place.
 
 -- name: check_integrity_once
-PRAGMA integrity_check(1);
+SELECT integrity_check FROM pragma_integrity_check LIMIT 1;
 
 -- name: check_integrity
-PRAGMA integrity_check(20);
+SELECT integrity_check FROM pragma_integrity_check LIMIT 20;
 
 -- name: check_pages
-PRAGMA quick_check(20);
+SELECT quick_check FROM pragma_quick_check LIMIT 20;
 
 -- name: check_references
-PRAGMA foreign_key_check;
+SELECT "table", rowid, parent, fkid FROM pragma_foreign_key_check;
 
 -- name: lock_for_exchange
 BEGIN EXCLUSIVE;

@@ -26,7 +26,7 @@ BEGIN DEFERRED;
 ROLLBACK;
 
 -- name: check_quickly
-PRAGMA quick_check(1);
+SELECT quick_check FROM pragma_quick_check LIMIT 1;
 
 -- name: select_origin
 -- By this a database is known in its copies: when its schema was first made.
@@ -38,8 +38,8 @@ SELECT version, name, sha256, program_version, applied_ts FROM schema_version;
 -- name: insert_version_row
 INSERT INTO schema_version (version, name, sha256, program_version, applied_ts) VALUES (?, ?, ?, ?, ?);
 
--- name: vacuum
+-- name: vacuum_file
 VACUUM;
 
--- name: analyze
+-- name: analyze_tables
 ANALYZE;

@@ -45,7 +45,7 @@ SELECT s.name, s.sql, t.wr AS without_rowid,
 DELETE FROM schema_version;
 
 -- name: list_broken
-PRAGMA foreign_key_check;
+SELECT DISTINCT "table", parent, fkid FROM pragma_foreign_key_check;
 
 -- name: select_reference
 -- The column that a broken reference stands in, and whether it may be NULL.

@@ -87,7 +87,11 @@ def stored_version(path: str) -> int | None:
     if _size(path) == 0:
         return None
     with translate(path):
-        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        from llamaagent.store.copying import open_frozen
+
+        # Without a WAL nothing is left beside the file: it may be one that this program is to leave alone.
+        plain = not os.path.exists(f"{path}-wal")
+        db = open_frozen(path) if plain else apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
         try:
             return int(db.pragma("user_version")) or None
         finally:

@@ -273,9 +273,9 @@ class _UndoError(Exception):
 
 def _mend(db: apsw.Connection) -> tuple[dict[str, int], int]:
     """Make references right: those that may be empty are emptied, for the others the row they point to is put there."""
-    broken = {
-        (str(name), int(str(number)), str(parent)) for name, _, parent, number in db.execute(_SQL.list_broken)
-    }
+    broken = [
+        (str(name), int(str(number)), str(parent)) for name, parent, number in db.execute(_SQL.list_broken)
+    ]
     stand_ins: dict[str, int] = {}
     cleared = 0
     for name, number, parent in sorted(broken):

@@ -37,8 +37,8 @@ def vacuum(db: apsw.Connection, path: str) -> Vacuumed:
         raise StoreFullError(
             f"no space to rewrite {path}: it takes {needed >> 20} MiB, {free >> 20} MiB are free"
         )
-    db.execute(_SQL.vacuum)
-    db.execute(_SQL.analyze)
+    db.execute(_SQL.vacuum_file)
+    db.execute(_SQL.analyze_tables)
     with suppress(apsw.BusyError):  # a reader still needs the WAL: it is emptied by whoever comes later
         db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     return Vacuumed(before, _size(path))

@@ -57,7 +57,7 @@ DATABASE_CARE = (
     Spec(
         "db vacuum",
         DATA,
-        "Give free pages back to the disk, and let SQLite count what the tables hold.\n\n"
+        "Give free pages back to the disk; renew the planner's statistics.\n\n"
         "Rarely needed: free pages are used again. Takes twice the room of what is in the database for a while, which "
         "is checked first, and no pass begins meanwhile.",
         "db:vacuum",
