@@ -723,8 +723,10 @@ CREATE TABLE gpu_xids (
     xid INTEGER NOT NULL,
     pid INTEGER,
     message TEXT,
-    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events'))
+    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events')),
+    sequence INTEGER                         -- of the record in the kernel's log
 ) STRICT;
+CREATE UNIQUE INDEX gpu_xids_sequence ON gpu_xids (boot_id, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX gpu_xids_gpu ON gpu_xids (gpu_id) WHERE gpu_id IS NOT NULL;
 
 -- Processes that hold memory on a card now, ours and others'. `instance_id` NULL: not ours.

@@ -69,6 +69,8 @@ CREATE TABLE gpu_xids (
     xid INTEGER NOT NULL,
     pid INTEGER,
     message TEXT,
-    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events'))
+    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events')),
+    sequence INTEGER
 ) STRICT;
+CREATE UNIQUE INDEX gpu_xids_sequence ON gpu_xids (boot_id, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX gpu_xids_gpu ON gpu_xids (gpu_id) WHERE gpu_id IS NOT NULL;

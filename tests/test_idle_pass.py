@@ -37,7 +37,7 @@ sql store store.connect store.errors store.instances store.journal store.upgrade
 LIBRARY = frozenset(_BOTH.split())
 _PASS = """
 cli.run cli.publishing
-collect collect.answer collect.cpu collect.disk collect.files collect.gpu collect.http collect.instance
+collect collect.answer collect.cpu collect.disk collect.drmcards collect.files collect.gpu collect.http collect.instance
 collect.load collect.memory collect.metrics collect.network collect.process collect.system
 domain.probe domain.sample domain.sight
 launch.exits launch.listeners launch.process

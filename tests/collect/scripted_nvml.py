@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,7 +56,7 @@ class ScriptedCards:
         with (self.dev / "kmsg").open("a", encoding="utf-8") as log:
             for text in texts:
                 self._sequence += 1
-                log.write(f"{facility * 8 + 4},{self._sequence},{self._sequence * 1000},-;{text}\n")
+                log.write(f"{facility * 8 + 4},{self._sequence},{int(time.monotonic() * 1e6)},-;{text}\n")
 
     def xid(self, code: int, pci: str = "0000:01:00", words: str = "pid=77, name=python, words") -> None:
         """The driver reports an Xid."""

@@ -106,6 +106,29 @@ def test_cards_show_their_sample_holders_and_reservations(site: apsw.Connection,
     assert (cards["GPU-c"]["sample_ts"], cards["GPU-c"]["reservations"]) == (None, "[]")
 
 
+def test_cards_say_in_words_what_holds_their_clocks_and_what_was_reported(
+    site: apsw.Connection, now: int
+) -> None:
+    site.execute("UPDATE gpu_samples SET throttle_reasons = 4 + 64, ecc_volatile = 3 WHERE gpu_id = 1")
+    site.execute("UPDATE gpus SET vendor = 'amd' WHERE id = 3")
+    for xid in range(12):
+        site.execute(
+            "INSERT INTO gpu_xids (ts, gpu_id, boot_id, xid, source) VALUES (?, 1, 'b', ?, 'kernel-log')",
+            (now, xid),
+        )
+
+    def cards() -> dict[str, dict[str, object]]:
+        return {str(row["uuid"]): row for row in rows(site, "SELECT * FROM v_gpus")}
+
+    first = cards()["GPU-a"]
+    assert json.loads(str(first["throttle"])) == ["power cap", "too hot"]
+    assert first["ecc_volatile"] == 3
+    assert [one["xid"] for one in json.loads(str(first["xids"]))] == list(range(11, 1, -1))
+    assert [row["xid_source"] for row in cards().values()] == ["not-available", "not-available", None]
+    site.execute("INSERT INTO metadata (key, value, updated_at) VALUES ('xid_source', 'events', 5)")
+    assert cards()["GPU-a"]["xid_source"] == "events"
+
+
 def test_the_newest_sample_of_the_machine(site: apsw.Connection, now: int) -> None:
     (row,) = rows(site, "SELECT * FROM v_system_latest")
     assert (row["ts"], row["cpu_percent"], row["disk_free_mib"], row["requests_per_minute"]) == (

@@ -248,6 +248,57 @@ def test_reports_are_read_once_and_only_those_of_the_kernel(box: Site, cards: Sc
     assert box.count("gpu_xids") == 2
 
 
+def test_a_report_waits_for_the_card_that_it_is_about(box: Site, cards: ScriptedCards) -> None:
+    """A driver that hung from the first pass on must not hide what it said before."""
+    cards.say("init hang")
+    cards.xid(79)
+    box.once()
+    assert (box.count("gpus"), box.count("gpu_xids")) == (0, 0)
+    cards.say(A)
+    box.once()
+    assert listed(box)["GPU-aaaa"]["status"] == "failed"
+
+
+def test_the_log_and_the_events_tell_of_a_report_once(box: Site, cards: ScriptedCards) -> None:
+    cards.say(A)
+    cards.kernel("hello")
+    box.once()
+    agent = box.start("run")
+    eventually(lambda: listeners(cards), "a child waits", deadline_s=40.0)
+    cards.xid(31)
+    cards.say(A, "event GPU-aaaa 31", "event GPU-aaaa 13")
+    eventually(lambda: box.count("gpu_xids") >= 2, "both are known", deadline_s=40.0)
+    cards.xid(48)
+    eventually(lambda: box.one("SELECT status FROM gpus")["status"] == "failed", "failed", deadline_s=40.0)
+    agent.terminate()
+    assert agent.wait(20) == 0
+    assert sorted(str(row["xid"]) for row in box.rows("SELECT xid FROM gpu_xids")) == ["13", "31", "48"]
+
+
+def test_a_disk_without_room_does_not_hide_a_failed_card(box: Site, cards: ScriptedCards) -> None:
+    cards.say(A)
+    box.settings(headroom={"gpu_memory": "100MiB", "disk": "900TiB"})
+    cards.xid(79)
+    box.once()
+    assert box.count("gpu_samples") == 0
+    assert box.one("SELECT status FROM gpus")["status"] == "failed"
+    assert box.count("gpu_xids") == 1
+
+
+def test_two_programs_that_read_the_same_record_keep_it_once(box: Site, cards: ScriptedCards) -> None:
+    cards.say(A)
+    cards.xid(13)
+    box.once()
+    box.edit(
+        "DELETE FROM metadata WHERE key = 'kernel_log'"
+    )  # as one that looked before the other had stored it
+    listed(box)
+    cards.xid(31)
+    both = [box.start("gpus") for _ in range(4)]
+    assert [one.wait(60) for one in both] == [0, 0, 0, 0]
+    assert sorted(str(row["xid"]) for row in box.rows("SELECT xid FROM gpu_xids")) == ["13", "31"]
+
+
 def test_without_the_kernels_log_reports_are_not_available_which_is_not_none(
     box: Site, cards: ScriptedCards
 ) -> None:

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
     from llamaagent.domain.profile import Profile
+    from llamaagent.domain.sample import GpuSample
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.projecting import Tool
 
@@ -42,7 +43,7 @@ def run(values: Values) -> int:
         for name in chosen:
             profile = declared[name]
             cards = bool(gpus.cards) and profile.resources.gpus != "none"
-            found, code = project(profile, cards=cards, tool=_tool(ctx, profile, has_cards=bool(gpus.cards)))
+            found, code = project(profile, cards=cards, tool=_tool(ctx, profile, gpus.cards))
             codes.add(code)
             with db:
                 if applied.source(name) is None:  # no pass was made since it was written
@@ -71,7 +72,7 @@ def _print(values: Values, rows: list[dict[str, object]], columns: tuple[str, ..
             say(f"{row['profile']}: {clean(str(row['error']))}")
 
 
-def _tool(ctx: Context, profile: Profile, *, has_cards: bool) -> Tool | None:
+def _tool(ctx: Context, profile: Profile, cards: tuple[GpuSample, ...]) -> Tool | None:
     """llama-fit-params of the server program that the profile names, with the environment of a launch."""
     from llamaagent.launch.command import resolve_binary
     from llamaagent.launch.environ import made_environment
@@ -89,7 +90,6 @@ def _tool(ctx: Context, profile: Profile, *, has_cards: bool) -> Tool | None:
     tool = find_tool(binary, path)
     if tool is None:
         return None
-    visible = _visible(profile) if has_cards else None
     try:
         environment = made_environment(
             site_id=ctx.site_id,
@@ -97,7 +97,7 @@ def _tool(ctx: Context, profile: Profile, *, has_cards: bool) -> Tool | None:
             launch_id="",
             state_dir=ctx.places.state,
             runtime_env=profile.runtime.env,
-            visible_gpus=visible,
+            gpu_variables=_visible(profile, cards),
         )
     except LlamaAgentError as error:
         say(f"{profile.name}: {error}")
@@ -105,9 +105,13 @@ def _tool(ctx: Context, profile: Profile, *, has_cards: bool) -> Tool | None:
     return Tool(tool, fit_environment(environment))
 
 
-def _visible(profile: Profile) -> tuple[str, ...] | None:
-    """The cards that it may use by name; None = any."""
+def _visible(profile: Profile, cards: tuple[GpuSample, ...]) -> tuple[tuple[str, str], ...]:
+    """Variables that show it the cards that it may use by name; () = any."""
+    from llamaagent.launch.visible import visible_variables
+
     asked = profile.resources.gpus
     if asked == "none":
+        return visible_variables((), cards)
+    if not isinstance(asked, tuple):
         return ()
-    return asked if isinstance(asked, tuple) else None
+    return visible_variables([c.uuid for c in cards if c.uuid in asked or str(c.index) in asked], cards)

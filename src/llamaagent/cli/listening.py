@@ -35,7 +35,7 @@ class Listening:
         events = self._events
         if events is None:
             return
-        heard = events.heard(now)
+        heard = events.heard(now, opened.clock.monotonic())
         if heard or events.listening:
             with db:
                 CardStore(db).keep_events(heard, boot_id(host), now)

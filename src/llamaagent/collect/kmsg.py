@@ -47,7 +47,9 @@ def read_xids(path: str, after: int, now: int, since_boot_s: float) -> KernelLog
         if sequence > after:
             found = parse_xid(text)
             if found is not None:
-                reports.append(found._replace(ts=min(now, int(now - since_boot_s + micros / 1e6))))
+                reports.append(
+                    found._replace(ts=min(now, int(now - since_boot_s + micros / 1e6)), sequence=sequence)
+                )
     return KernelLog(last, tuple(reports))
 
 

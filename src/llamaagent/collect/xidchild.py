@@ -11,6 +11,7 @@ import json
 import os
 import select
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _WAIT_MS = 1000
 
 
 def main() -> int:
-    """Print {"listening": number of cards}, then {"uuid": ..., "xid": ...} as they come; {"error": ...} and end."""
+    """Print {"listening": number of cards}, then {"uuid", "xid", "monotonic_s"} as they come; or {"error": text}."""
     try:
         import pynvml
     except ImportError as error:
@@ -61,7 +62,8 @@ def _wait(nvml: Any, events: Any, cards: dict[int, str], parent: int) -> int:
             select.select((), (), (), _WAIT_MS / 1000)
             continue
         if found.eventType == nvml.nvmlEventTypeXidCriticalError:
-            _say({"uuid": cards.get(_address(found.device)), "xid": int(found.eventData)})
+            uuid = cards.get(_address(found.device))
+            _say({"uuid": uuid, "xid": int(found.eventData), "monotonic_s": time.monotonic()})
     return 0
 
 

@@ -44,8 +44,8 @@ class XidEvents:
         finally:
             os.close(write_end)
 
-    def heard(self, now: int) -> tuple[Xid, ...]:
-        """What came since the last call; never waits. now: the time that is put down for it."""
+    def heard(self, now: int, monotonic: float) -> tuple[Xid, ...]:
+        """What came since the last call; never waits. now and monotonic: two clocks at one moment."""
         found: list[Xid] = []
         for line in self._lines():
             try:
@@ -55,7 +55,8 @@ class XidEvents:
             if "listening" in said:
                 self.listening = True
             if isinstance(said.get("xid"), int) and isinstance(said.get("uuid"), str):
-                found.append(Xid(said["xid"], now, uuid=said["uuid"], source="events"))
+                ago = max(0, int(monotonic - float(said.get("monotonic_s", monotonic))))
+                found.append(Xid(said["xid"], now - ago, uuid=said["uuid"], source="events"))
         return tuple(found)
 
     def _lines(self) -> list[bytes]:

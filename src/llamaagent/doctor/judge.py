@@ -204,5 +204,5 @@ def gpu(available: bool, error: str | None) -> Finding | None:
     """A card whose state nobody knows is not the same as no card."""
     if not available or error is None:
         return None
-    what = f"the NVIDIA driver is loaded and its cards cannot be read: {error}"
+    what = f"a driver is loaded and its cards cannot be read: {error}"
     return Finding(WARNING, "gpu", what, "nvidia-smi; after a driver update: reboot")

@@ -47,7 +47,10 @@ ACTIONS = {
 
 
 class Xid(NamedTuple):
-    """One report. ts: when, in seconds of the wall clock. pci: as the driver prints it, "" = of all cards."""
+    """One report. ts: when, in seconds of the wall clock. pci: as the driver prints it, "" = of all cards.
+
+    sequence: the number of its record in the kernel's log.
+    """
 
     xid: int
     ts: int
@@ -56,6 +59,7 @@ class Xid(NamedTuple):
     pid: int | None = None
     message: str = ""
     source: str = "kernel-log"
+    sequence: int | None = None
 
 
 class CardNews(NamedTuple):

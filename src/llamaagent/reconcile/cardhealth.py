@@ -49,8 +49,10 @@ def with_health(reading: GpuReading, db: Connection, host: HostPaths, clock: Clo
         and (failed := verdict(card.uuid, card.pci, card.parent)) is not None
         and failed != card.standing.failed
     )
-    last = None if log is None or log.last is None else f"{boot} {max(log.last, cursor or 0)}"
     source = "kernel-log" if log is not None else _without_log(store, boot, now)
+    if not reading.cards and not known:  # whom a report is about will be known when a card was seen
+        return reading._replace(news=CardNews(source=source))
+    last = None if log is None or log.last is None else f"{boot} {max(log.last, cursor or 0)}"
     return reading._replace(cards=cards, news=CardNews(reports, unseen, last, source))
 
 

@@ -17,12 +17,14 @@ SELECT g.uuid, g.idx, g.name, g.failed_reason, g.failed_ts,
 UPDATE gpus SET status = 'failed', failed_reason = :failed, failed_ts = coalesce(failed_ts, :ts) WHERE uuid = :uuid;
 
 -- name: insert_xid
--- The kernel's log and the driver's events tell of the same things: what one said, the other does not say again.
-INSERT INTO gpu_xids (ts, gpu_id, pci_bus_id, boot_id, xid, pid, message, source)
-SELECT :ts, :gpu_id, :pci, :boot_id, :xid, :pid, :message, :source
+-- The kernel's log and the driver's events tell of the same things: what one said, the other does not say again. Two
+-- programs may have read the same record at the same time.
+INSERT INTO gpu_xids (ts, gpu_id, pci_bus_id, boot_id, xid, pid, message, source, sequence)
+SELECT :ts, :gpu_id, :pci, :boot_id, :xid, :pid, :message, :source, :sequence
  WHERE NOT EXISTS (SELECT 1 FROM gpu_xids AS x
                     WHERE x.gpu_id IS :gpu_id AND x.ts BETWEEN :ts - 10 AND :ts + 10 AND x.boot_id = :boot_id
-                      AND x.xid = :xid AND x.source <> :source);
+                      AND x.xid = :xid AND x.source <> :source)
+ON CONFLICT (boot_id, sequence) WHERE sequence IS NOT NULL DO NOTHING;
 
 -- name: prune_xids
 DELETE FROM gpu_xids WHERE id <= (SELECT max(id) FROM gpu_xids) - 10000;

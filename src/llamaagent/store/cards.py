@@ -72,12 +72,19 @@ class CardStore:
 
     def keep(self, news: CardNews, boot_id: str, ts: int) -> None:
         """Store what became known with a reading; after its cards. The caller holds the transaction."""
-        for key, value in ((CURSOR_KEY, news.cursor), (SOURCE_KEY, news.source)):
-            if value is not None and self._samples.metadata(key) != value:
-                self._samples.set_metadata(key, value, ts)
+        if news.cursor is not None:
+            self._move_cursor(news.cursor, boot_id, ts)
+        if self._samples.metadata(SOURCE_KEY) != news.source:
+            self._samples.set_metadata(SOURCE_KEY, news.source, ts)
         self._report(news.reports, boot_id, ts)
         for uuid, failed in news.unseen:
             self._db.execute(_SQL["fail_card"], {"uuid": uuid, "failed": failed, "ts": ts})
+
+    def _move_cursor(self, cursor: str, boot_id: str, ts: int) -> None:
+        """Forward only: another program may have read on since this one looked."""
+        before = self.cursor(boot_id)
+        if before is None or int(cursor.rpartition(" ")[2]) > before:
+            self._samples.set_metadata(CURSOR_KEY, cursor, ts)
 
     def keep_events(self, events: Iterable[Xid], boot_id: str, ts: int) -> None:
         """Store what the driver's events said, and that somebody listens. The caller holds the transaction."""
