@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all help demo test lint docs bench bench-loop screenshots clean distclean
+.PHONY: all help demo test lint docs bench bench-loop bench-db screenshots clean distclean
 
 export PYTHON
 ARGS ?=
@@ -36,6 +36,10 @@ bench:  ## what a pass costs, as a multiple of a bare Python start
 bench-loop:  ## whether ten thousand passes of the loop leave memory behind
 	@scripts/setup.sh demo
 	@.venv/bin/python scripts/bench_loop.py $(ARGS)
+
+bench-db:  ## whether questions stay fast with a year of history (ARGS="--keep DIR" keeps the files)
+	@scripts/setup.sh demo
+	@.venv/bin/python scripts/bench_db.py $(ARGS)
 
 screenshots:  ## the pictures of the README, from a real report
 	@scripts/setup.sh test
