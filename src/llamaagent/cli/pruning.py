@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from llamaagent.base.errors import RefusedError, UsageError
 from llamaagent.cli.output import emit_object, print_table, say
 from llamaagent.cli.run import refuse_broken_settings
@@ -17,8 +19,10 @@ _MOST_DAYS = 3660
 
 def prune(values: Values) -> int:
     """Roll up, then delete what the settings or the options call old. Raises RefusedError for most of a table."""
+    from llamaagent.cli.verbs import user
     from llamaagent.retain.byhand import cut_all, cuts
     from llamaagent.retain.rollup import roll_up
+    from llamaagent.store.retention import RetentionStore
 
     wanted = _wanted(values)
     opened = load(values, need_settings=False)
@@ -32,6 +36,8 @@ def prune(values: Values) -> int:
         if not values.flag("yes"):
             _refuse_most(chosen)
         gone = cut_all(db, chosen, now)
+        with db:
+            RetentionStore(db).audit(user(), os.getuid(), gone, now)
     rows = [(cut.table, cut.rows, gone[cut.table], cut.rows - gone[cut.table]) for cut in chosen]
     columns = ("table", "rows", "deleted", "left")
     if values.flag("json"):
@@ -64,8 +70,6 @@ def _refuse_most(chosen: tuple[Cut, ...]) -> None:
 
 def simulate(values: Values) -> int:
     """Make up history in a file of its own. Raises RefusedError for a database with real rows."""
-    import os
-
     from llamaagent.base.paths import ensure_private_dir
     from llamaagent.retain.simulate import Plan
     from llamaagent.retain.simulate import simulate as make_up

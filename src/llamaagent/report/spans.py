@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llamaagent.report.series import Database, Window
 
 RAW_S = 2 * 86400  # up to here the samples themselves are read, where they are there
+_FINEST_S = 300
 
 Part = tuple[int, int, int]  # resolution_s, from_ts, to_ts
 
@@ -28,9 +29,7 @@ def choose_parts(
 
     reach: resolution (0 = samples) -> from when and to when it is there.
     """
-    raw = reach.get(0)
-    oldest = min((begin for begin, _ in reach.values()), default=from_ts)
-    if to_ts - from_ts <= RAW_S and (raw is None or raw[0] - bucket_s <= max(from_ts, oldest)):
+    if to_ts - from_ts <= RAW_S and _measured(reach, from_ts, bucket_s):
         return ()
     rolled = sorted((size for size in reach if size), reverse=True)
     if not rolled:
@@ -38,23 +37,25 @@ def choose_parts(
     wanted = next((size for size in rolled if size <= bucket_s), rolled[-1])
     parts: list[Part] = []
     at = from_ts
-    coarser = [size for size in reversed(rolled) if size > wanted]
-    begins = reach[wanted][0]
-    for size in reversed(coarser):  # before the wanted resolution begins, the next that reaches further back
-        finer = max(s for s in rolled if s < size)
-        upto = min(to_ts, -(-reach[finer][0] // size) * size)
-        if at < upto and reach[size][0] < begins:
+    for size in (size for size in rolled if size > wanted):  # further back than the finer ones are kept
+        begins = reach[max(finer for finer in rolled if finer < size)][0]
+        upto = min(to_ts, -(-begins // size) * size)
+        if at < upto and begins >= max(at, reach[size][0]) + size:
             parts.append((size, at, upto))
             at = upto
-    for size in (
-        wanted,
-        *(s for s in rolled if s < wanted),
-    ):  # after its last complete bucket, the finer ones
+    for size in (size for size in rolled if size <= wanted):  # where it is not complete yet, the finer ones
         upto = min(to_ts, reach[size][1])
         if at < upto:
             parts.append((size, at, upto))
             at = upto
     return tuple(parts)
+
+
+def _measured(reach: Mapping[int, tuple[int, int]], from_ts: int, bucket_s: int) -> bool:
+    """Whether the samples reach back to there, or as far as anything does."""
+    if 0 not in reach or _FINEST_S not in reach:
+        return True
+    return reach[0][0] - bucket_s - _FINEST_S <= max(from_ts, reach[_FINEST_S][0])
 
 
 def read_reach(db: Database) -> dict[int, tuple[int, int]]:

@@ -83,12 +83,18 @@ WITH sampled AS (
      WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts
      GROUP BY profile, r.ts / :bucket_s
 )
-SELECT coalesce(s.profile, e.profile) AS subject, coalesce(s.ts, e.ts) AS ts,
-       coalesce(e.rate, 0.0), coalesce(e.rate, 0.0), coalesce(e.rate, 0.0),
-       e.speed, e.slowest, e.fastest,
-       e.prompt_speed, e.prompt_slowest, e.prompt_fastest
-  FROM sampled AS s
-  FULL JOIN ended AS e ON e.profile = s.profile AND e.bucket = s.bucket
+-- A full join of the two would compare each bucket with every other.
+SELECT profile AS subject, coalesce(max(sample_ts), max(end_ts)) AS ts,
+       coalesce(max(rate), 0.0), coalesce(max(rate), 0.0), coalesce(max(rate), 0.0),
+       max(speed), max(slowest), max(fastest),
+       max(prompt_speed), max(prompt_slowest), max(prompt_fastest)
+  FROM (SELECT profile, bucket, ts AS sample_ts, NULL AS end_ts, NULL AS rate, NULL AS speed, NULL AS slowest,
+               NULL AS fastest, NULL AS prompt_speed, NULL AS prompt_slowest, NULL AS prompt_fastest
+          FROM sampled
+         UNION ALL
+        SELECT profile, bucket, NULL, ts, rate, speed, slowest, fastest, prompt_speed, prompt_slowest, prompt_fastest
+          FROM ended)
+ GROUP BY profile, bucket
  ORDER BY 1, 2;
 
 -- name: read_profiles

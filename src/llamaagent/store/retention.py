@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from llamaagent.sql import statements
 
 TYPE_CHECKING = False
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from apsw import Connection
 
 _SQL = statements("retention")
+_WORDS = statements("overrides")
 SAMPLES = ("instance_samples", "gpu_samples", "system_samples")
 
 
@@ -54,6 +57,13 @@ class RetentionStore:
         """The age of the oldest of the newest `keep` rows (moments, for samples); None when there are fewer."""
         kept = "system_samples" if table in SAMPLES else table
         return self._number(f"select_kept_{kept}", keep=keep)
+
+    def audit(self, user: str, uid: int, deleted: dict[str, int], ts: int) -> None:
+        """Who deleted how much by hand."""
+        given: dict[str, object] = {"username": user, "uid": uid, "ts": ts}
+        user_id = self._db.execute(_WORDS["upsert_user"], given).get
+        given = {"user_id": user_id, "action": "db prune", "resource_type": "database", "resource_id": None}
+        self._db.execute(_WORDS["insert_audit"], {**given, "details": json.dumps(deleted), "ts": ts})
 
     def free_pages(self) -> int:
         """Pages that rows may use before the file has to grow."""
