@@ -158,6 +158,9 @@ def test_a_silence_is_a_gap_not_a_line(db: Connection) -> None:
             State("crashed, next try Sat 21 Nov 10:30 (3rd)", "bad"),
         ),
         ({"status": "error", "reason": "crash", "gave_up_ts": 1}, State("gave up", "bad")),
+        ({"status": "error", "reason": "missing-model"}, State("failed: model file missing", "bad")),
+        ({"status": "error", "reason": "lost"}, State("gone", "bad")),
+        ({"status": "stopping", "reason": "unkillable"}, State("stuck", "bad")),
         ({"status": "stopped", "reason": "idle"}, State("idle", "off")),
         ({"status": "stopped", "reason": "schedule"}, State("outside its schedule", "off")),
     ],
@@ -206,6 +209,20 @@ def test_what_its_schedule_keeps_from_running_is_no_problem(db: Connection) -> N
 
     outside = State("outside its schedule", "off")
     assert [page.state for page in report.profiles] == [outside, outside, State("not started yet", "warn")]
+
+
+def test_giving_up_is_stronger_than_a_schedule_and_weaker_than_an_operator(db: Connection) -> None:
+    closed = {"schedule": {"windows": ["Mon-Fri 08:00-18:00"], "timezone": "UTC"}}
+    with db:
+        for name in ("alpha", "beta"):
+            add_revision(db, name, document=json.dumps(closed))
+            add_launch(db, name, "error", reason="crash", gave_up_ts=1)
+        insert(db, "overrides", profile="beta", action="stop", created_ts=NOW, username="ann")
+        add_samples(db, None)
+
+    report = read(db)
+
+    assert [page.state.word for page in report.profiles] == ["gave up", "ended by itself"]
 
 
 def test_problems_come_with_the_worst_first(db: Connection) -> None:

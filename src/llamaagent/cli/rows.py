@@ -61,13 +61,14 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
     reason, retry = row.get("reason"), row.get("retry_ts")
     if known != st.ERROR or want is None or not want.wanted or _stays_down(profile, reason):
         retry = want.until_ts if want is not None and not want.wanted else None
+    gave_up = row.get("gave_up_ts") is not None
     shown = state(
         known,
         str(reason) if reason else None,
         wish=want,
         restarts=_int(row.get("restarts")) or 0,
         retry_ts=_int(retry),
-        gave_up=row.get("gave_up_ts") is not None,
+        gave_up=gave_up,
         now=now,
     )
     gone, told = row.get("alive") is False, row.get("rolled_back")
@@ -83,7 +84,9 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want, str(reason) if reason else None) or gone or told is not None,
+        "problem": is_problem(known, want, str(reason) if reason else None, gave_up=gave_up)
+        or gone
+        or told is not None,
         "rolled_back": told,
     }
     made |= _declared(row, profile)

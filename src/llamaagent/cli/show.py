@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 
 from llamaagent.base.errors import NOT_FINE, LlamaAgentError, ServiceUnavailableError, UsageError
 from llamaagent.cli.output import clean, emit_object, print_table, say
@@ -95,11 +96,11 @@ def _command(values: Values, opened: Opened, db: Connection, profile: Profile) -
     for option, ref in profile.secrets:
         variable, file_variable = SECRET_VARIABLES.get(option, (option.upper(), None))
         if ref.kind == "file" and file_variable:
-            secrets.append(f"{file_variable}={ref.value}")
+            secrets.append(f"{file_variable}={shlex.quote(ref.value)}")
+        elif ref.kind == "env":
+            secrets.append(f'{variable}="${ref.value}"')
         else:
-            secrets.append(
-                f'{variable}="${ref.value}"' if ref.kind == "env" else f'{variable}="$(cat {ref.value})"'
-            )
+            secrets.append(f'{variable}="$(cat {shlex.quote(ref.value)})"')
     if values.flag("json"):
         emit_object(
             {"profile": profile.name, "argv": list(argv), "secrets": {o: str(r) for o, r in profile.secrets}}

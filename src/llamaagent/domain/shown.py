@@ -49,8 +49,8 @@ def state(
         return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
     if status == st.DELETED:
         return "retired"
-    if gave_up and wish is not None and (wish.wanted or wish.reason in NOT_WANTED_WORDS):
-        return "gave up"  # stronger than a schedule or idleness, weaker than an operator
+    if gave_up and wants(wish):
+        return "gave up"
     if wish is not None and not wish.wanted:
         word = NOT_WANTED_WORDS.get(wish.reason, "stopped")
         return wish.detail if wish.reason == "override" and wish.detail else word
@@ -84,12 +84,19 @@ def is_stuck(status: str | None, reason: str | None) -> bool:
     return (status, reason) in {(st.UNHEALTHY, "stuck"), (st.STOPPING, "unkillable")}
 
 
-def is_problem(status: str | None, wish: Wish | None, reason: str | None = None) -> bool:
+def wants(wish: Wish | None) -> bool:
+    """Whether giving up is what keeps it from running: that is stronger than a schedule, weaker than an operator."""
+    return wish is not None and (wish.wanted or wish.reason in NOT_WANTED_WORDS)
+
+
+def is_problem(
+    status: str | None, wish: Wish | None, reason: str | None = None, *, gave_up: bool = False
+) -> bool:
     """Wanted, and not running nor on its way: what `status` exits 1 for and cron is told about.
 
     What cannot be killed is a problem whether it is wanted or not: it keeps what it holds.
     """
-    if is_stuck(status, reason):
+    if is_stuck(status, reason) or (gave_up and wants(wish)):
         return True
     if (status, reason) == (st.CREATED, "gpu-releasing"):
         return False  # over in a minute, or it becomes a refusal

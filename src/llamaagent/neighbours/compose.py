@@ -11,10 +11,10 @@ from llamaagent.config.node import Node
 from llamaagent.neighbours.carried import Taking
 from llamaagent.neighbours.commandline import take_secret_words
 from llamaagent.neighbours.composekeys import READERS, SAID, TAKEN
-from llamaagent.neighbours.composeparts import device_requests
+from llamaagent.neighbours.composeparts import choose_among, device_requests
 from llamaagent.neighbours.container import put_host_network
 from llamaagent.neighbours.environment import Variable, take_variables
-from llamaagent.neighbours.yamlread import map_of, text_of
+from llamaagent.neighbours.yamlread import is_true, map_of, text_of
 
 if TYPE_CHECKING:
     from llamaagent.neighbours.carried import Draft, Source, Taken
@@ -23,11 +23,13 @@ KIND = "compose"
 _USE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:?[-?+])([^{}]*)\}")
 _TOP = {
     "networks": "networks are the engine's own; name one in `runtime: {network: NAME}`",
-    "volumes": "named volumes are kept by their names; their options are the engine's own",
     "secrets": "files of secrets are not read; name them under `secrets`",
     "configs": "mount the file under `runtime: {volumes: …}`",
     "include": "the files that it names are not read; import them too",
 }
+_PREFIXED = (
+    "compose puts its project's name in front; write the whole name into the profile to keep what it holds"
+)
 
 
 def read_compose(source: Source) -> Taken:
@@ -36,7 +38,10 @@ def read_compose(source: Source) -> Taken:
     taking = Taking(source)
     services = map_of(root.get("services") if root else None, "services")
     for key, (mark, node) in root.map.items() if root else ():
-        if key in {"services", "name", "version"} or (key == "volumes" and not _has_content(node)):
+        if key in {"services", "name", "version"}:
+            continue
+        if key == "volumes":
+            _volumes(taking, node)
             continue
         said = (
             "what it holds is taken where an alias names it"
@@ -53,9 +58,18 @@ def read_compose(source: Source) -> Taken:
     return taking.result(KIND)
 
 
-def _has_content(node: Node) -> bool:
-    """True when a named volume has options of its own."""
-    return any(item.map for _, item in node.map.values())
+def _volumes(taking: Taking, node: Node) -> None:
+    """Named volumes: compose calls one `PROJECT_NAME`, unless its own options say otherwise."""
+    for key, (mark, item) in node.map.items():
+        called = text_of(item.get("name")) or (key if is_true(item.get("external")) else None)
+        if called is None:
+            taking.lose(f"volumes.{key}", mark.line, _PREFIXED)
+        elif called != key:
+            taking.lose(
+                f"volumes.{key}", mark.line, f"the engine calls it {called}; write that into the profile"
+            )
+        if options := sorted(item.map.keys() - {"name", "external"}):
+            taking.lose(f"volumes.{key}", mark.line, f"{', '.join(options)}: options are the engine's own")
 
 
 def _take(draft: Draft, written: Node) -> bool:
@@ -81,7 +95,9 @@ def _take(draft: Draft, written: Node) -> bool:
                 else "it has no equal here"
             )
             draft.lose(key, SAID.get(key, said), mark.line)
+    seen = draft.get("resources.gpus")
     device_requests(draft, node)
+    choose_among(draft, seen)
     if draft.get("resources.gpus") is None:
         draft.put("resources.gpus", "none")
     if draft.get("runtime.network") == "host":

@@ -51,6 +51,7 @@ _REASONS = {
     "health.stuck_after": "compose asks for the health only",
     "idle.stop_after": "compose stops no idle service",
 }
+_PATHS = ("/", ".", "~")  # how a source begins that is a folder and no volume of the engine's
 _MODES = {"host", "none", "bridge"}
 
 
@@ -92,6 +93,7 @@ def _service(
         del service["environment"]
     volumes = container.get("volumes", [])
     service["volumes"] = [*volumes, *mounts(profile, path_options, volumes)]
+    top["volumes"] |= {name: {"name": name} for name in map(_source, volumes) if not name.startswith(_PATHS)}
     if profile.model.hf or profile.model.url or profile.model.docker:
         service["volumes"].append("llama-cache:/root/.cache")
         top["volumes"]["llama-cache"] = {}
@@ -104,6 +106,10 @@ def _service(
     if container.get("devices"):
         service["devices"] = [*service.get("devices", []), *container["devices"]]
     return {key: value for key, value in service.items() if value != []}, [*left, *missing, *unsaid]
+
+
+def _source(volume: str) -> str:
+    return volume.partition(":")[0]
 
 
 def _default_image(server: Server) -> str:

@@ -91,6 +91,26 @@ def _request(draft: Draft, item: Node) -> None:
         put_count(draft, count or "all", key)
 
 
+def choose_among(draft: Draft, seen: object) -> None:
+    """A variable counts within the cards of the reservation. seen: what it said, None = there was none."""
+    reserved = draft.get("resources.gpus")
+    if seen is None or seen == reserved:
+        return
+    if reserved == "all" or seen == "none":
+        draft.put("resources.gpus", seen)
+    elif isinstance(reserved, list) and isinstance(seen, list) and set(seen) <= _numbers(reserved):
+        draft.put("resources.gpus", [reserved[int(number)] for number in seen])
+    elif seen != "all":
+        draft.lose(
+            "environment.CUDA_VISIBLE_DEVICES",
+            f"of the reserved cards ({reserved}) it names {seen}; all were taken",
+        )
+
+
+def _numbers(cards: list[str]) -> set[str]:
+    return {str(number) for number in range(len(cards))}
+
+
 def ports(draft: Draft, node: Node) -> None:
     """Short and long forms."""
     texts = []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SECRETS = {"LLAMA_API_KEY": "api-key", "HF_TOKEN": "hf-token"}
 _CARDS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+_ORDER = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _EXPANDS = re.compile(r"\$(?:\{|[A-Za-z_])")
 
@@ -39,6 +40,8 @@ def take_variables(draft: Draft, variables: Iterable[Variable], catalogue: Catal
             words += _option(draft, variable, catalogue)
         elif name.startswith("LLAMAAGENT_"):
             draft.lose(f"env.{name}", "variables of this name are the agent's own", line)
+        elif (name, value) == _ORDER and draft.get("runtime.kind") != "container":
+            continue  # every launch of ours says so by itself
         elif name in _CARDS and value is not None and not _EXPANDS.search(value):
             take_cards(draft, name, value, line)
         elif value is None or REFERENCE.fullmatch(value):

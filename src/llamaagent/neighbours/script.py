@@ -13,11 +13,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from llamaagent.config.foreign import text_of_file
+from llamaagent.config.serverline import REFERENCE
 from llamaagent.config.special import looks_secret
 from llamaagent.neighbours.carried import Taking, beside, profile_name
 from llamaagent.neighbours.commandline import is_server, take_apart, take_server
 from llamaagent.neighbours.dockerrun import take_run
-from llamaagent.neighbours.environment import Variable
+from llamaagent.neighbours.environment import SECRETS, Variable
+from llamaagent.neighbours.scriptcase import Cases, Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 KIND = "command"
 _ASSIGNED = re.compile(r"(?:export\s+|readonly\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _USE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_READ = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=\"?\$\(\s*cat\s+([^()]+?)\s*\)\"?\s*")
 _OPERATORS = frozenset(
     {"&&", "||", "|", ";", "&", "|&", ";;", "(", ")", "<", ">", ">>", ">&", "&>", "<<", "<<<", "&>>"}
 )
@@ -42,56 +45,90 @@ def read_script(source: Source) -> Taken:
     """One profile for each llama-server or container command. Raises BadInputError for what is no text."""
     text = text_of_file(source.data, source.name).replace("\r\n", "\n")
     taking = Taking(source)
-    values: dict[str, str] = {}
-    exported: dict[str, Variable] = {}
-    for line, words in _commands(text, taking):
-        assigned = _ASSIGNED.fullmatch(words[-1]) if len(words) == 1 else None
-        if words[0] in {"export", "readonly", "declare"} and len(words) == 2:
-            assigned = _ASSIGNED.fullmatch(words[1])
-        if assigned:
-            name, value = assigned[1], _put_in(assigned[2], values)
-            values[name] = value
-            if words[0] == "export":
-                exported[name] = Variable(name, value, line)
-            continue
-        command = take_apart(words)
-        if words[0] == "cd" and len(words) == 2:
-            _change_folder(taking, _put_in(words[1], values))
-        elif command is not None:
-            _take(taking, command, line, values, tuple(exported.values()))
-        elif words[0] not in {"set", "exit", "echo", "export", *_LEADING}:
-            taking.lose(f"line {line}", line, f"{words[0]} is neither llama-server nor docker nor podman")
+    cases, known = Cases(), Known({}, {}, {}, source)
+    for line, logical in _logical_lines(text):
+        command, known = cases.enter(logical, known)
+        taking.source = known.source
+        if not _secret_file(command, known):
+            for words in _commands(line, command, taking):
+                known = _follow(taking, words, line, known, cases.name)
     if not taking.drafts:
         taking.lose("file", None, "no command runs llama-server or a container")
     return taking.result(KIND)
 
 
-def _change_folder(taking: Taking, folder: str) -> None:
+def _follow(taking: Taking, words: list[str], line: int, known: Known, chosen: str | None) -> Known:
+    """What one simple command says; gives what is known after it. chosen: the word by which it is chosen."""
+    assigned = _ASSIGNED.fullmatch(words[-1]) if len(words) == 1 else None
+    if words[0] in {"export", "readonly", "declare"} and len(words) == 2:
+        assigned = _ASSIGNED.fullmatch(words[1])
+    if assigned:
+        name, value = assigned[1], _put_in(assigned[2], known.values)
+        known.values[name] = value
+        if words[0] == "export":
+            known.exported[name] = Variable(name, value, line)
+        return known
+    command = take_apart(words)
+    if words[0] == "cd" and len(words) == 2:
+        known = known._replace(source=_change_folder(known.source, _put_in(words[1], known.values)))
+        taking.source = known.source
+    elif command is not None:
+        _take(taking, command, line, known, chosen)
+    elif words[0] not in {"set", "exit", "echo", "export", ":", *_LEADING}:
+        taking.lose(f"line {line}", line, f"{words[0]} is neither llama-server nor docker nor podman")
+    return known
+
+
+def _secret_file(command: str, known: Known) -> bool:
+    """Note `KEY=$(cat FILE)`, which a profile can say by a reference."""
+    read = _READ.fullmatch(command)
+    if read is None or not (looks_secret(read[1]) or read[1] in SECRETS):
+        return False
+    try:
+        words = shlex.split(read[2])
+    except ValueError:
+        return False
+    if len(words) != 1 or "$" in words[0] or "`" in words[0]:
+        return False
+    known.files[read[1]] = beside(known.source, words[0])
+    return True
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a variable's value must not be shown; that of a KEY_FILE is where the key lies."""
+    return looks_secret(name) and not (name.upper().endswith("_FILE") and value.startswith(("/", "~", ".")))
+
+
+def _change_folder(source: Source, folder: str) -> Source:
     """Relative paths begin here from now on."""
-    if "$" not in folder:
-        known = taking.source.folder_known or folder.startswith(("/", "~"))
-        taking.source = taking.source._replace(folder=beside(taking.source, folder), folder_known=known)
+    if "$" in folder:
+        return source
+    return source._replace(
+        folder=beside(source, folder), folder_known=source.folder_known or folder.startswith(("/", "~"))
+    )
 
 
-def _take(
-    taking: Taking, command: Command, line: int, values: dict[str, str], exported: tuple[Variable, ...]
-) -> None:
+def _take(taking: Taking, command: Command, line: int, known: Known, chosen: str | None) -> None:
     """Values of secret variables stay references; the others that the script sets are put in."""
-    known = {name: value for name, value in values.items() if not looks_secret(name)}
-    for name, value in values.items():
-        if looks_secret(name) and value:
+    plain = {name: value for name, value in known.values.items() if not _is_secret(name, value)}
+    for name, value in known.values.items():
+        if _is_secret(name, value) and value and not REFERENCE.fullmatch(value):
             taking.hide(name, value)
-    words = tuple(_put_in(word, known) for word in command.words)
-    variables = tuple((name, _put_in(value, known)) for name, value in command.variables)
-    command = command._replace(words=words, variables=variables, program=_put_in(command.program, known))
-    draft = taking.draft(profile_name(_name(command, taking.source.default_name)), f"line {line}", line)
+    words = tuple(_put_in(word, plain) for word in command.words)
+    variables = tuple((name, _put_in(value, plain)) for name, value in command.variables)
+    command = command._replace(words=words, variables=variables, program=_put_in(command.program, plain))
+    wanted = chosen or profile_name(_name(command, taking.source.default_name))
+    draft = taking.draft(wanted, f"line {line}", line)
     done = (
-        take_server(draft, command, exported, "")
+        take_server(draft, command, tuple(known.exported.values()), "")
         if is_server(command.program)
         else take_run(draft, command, key="")
     )
     if not done:
         draft.drop()
+        return
+    for name, path in known.files.items():
+        draft.document.setdefault("secrets", {})[SECRETS.get(name, name)] = {"file": path}
 
 
 def _name(command: Command, otherwise: str) -> str:
@@ -104,28 +141,27 @@ def _name(command: Command, otherwise: str) -> str:
     return os.path.basename(model).removesuffix(".gguf")
 
 
-def _commands(text: str, taking: Taking) -> Iterator[tuple[int, list[str]]]:
-    """(line, words) of every simple command; what stands behind a redirection is left out."""
-    for line, logical in _logical_lines(text):
-        if "$(" in logical or "`" in logical:
-            if _PROGRAMS.search(logical):
-                taking.lose(
-                    f"line {line}", line, "it holds the output of a command, which only a shell can put in"
-                )
-            continue
-        try:
-            lexer = shlex.shlex(logical, posix=True, punctuation_chars=True)
-            lexer.whitespace_split = True
-            tokens = list(lexer)
-        except ValueError as error:
-            if _PROGRAMS.search(logical):
-                taking.lose(f"line {line}", line, f"it cannot be split into words: {error}")
-            continue
-        for words in _simple(tokens):
-            while words and words[0] in _LEADING - {"cd"}:
-                del words[0]
-            if words:
-                yield line, words
+def _commands(line: int, logical: str, taking: Taking) -> Iterator[list[str]]:
+    """The words of every simple command; what stands behind a redirection is left out."""
+    if "$(" in logical or "`" in logical:
+        if _PROGRAMS.search(logical):
+            taking.lose(
+                f"line {line}", line, "it holds the output of a command, which only a shell can put in"
+            )
+        return
+    try:
+        lexer = shlex.shlex(logical, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        tokens = list(lexer)
+    except ValueError as error:
+        if _PROGRAMS.search(logical):
+            taking.lose(f"line {line}", line, f"it cannot be split into words: {error}")
+        return
+    for words in _simple(tokens):
+        while words and words[0] in _LEADING - {"cd"}:
+            del words[0]
+        if words:
+            yield words
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ import json
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
-from llamaagent.domain.shown import is_problem, is_stuck, state
+from llamaagent.domain.shown import is_problem, is_stuck, state, wants
 from llamaagent.domain.wish import Wish, wish
 from llamaagent.reconcile.declared import AWAITING
 
@@ -150,7 +150,7 @@ def _of_profiles(ctx: Context, result: PassResult, told: dict[str, Problem]) -> 
         row = rows.get(name)
         want = wish(profile, overrides.get(name), now, row)
         key = f"profile:{name}"
-        if row is None or not want.wanted or key in found:
+        if row is None or key in found or not (wants(want) if row.gave_up_ts is not None else want.wanted):
             continue
         if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY} and is_problem(row.status, want, row.reason):
             found[key] = problem_of(row, want, now)
@@ -263,8 +263,10 @@ def _came_and_went(
     if stored is not None and int(stored) == newest:
         return {}, None
     found: dict[str, Problem] = {}
-    for name, reason, detail in ctx.journal.bad_ends(int(stored)) if stored is not None else ():
+    for name, reason, detail, was_healthy in ctx.journal.bad_ends(int(stored)) if stored is not None else ():
         key = f"profile:{name}"
+        if name in result.declared.rolled_back and not was_healthy:
+            continue  # the roll-back tells of it
         if key not in known and name in result.declared.profiles and ctx.chosen(name):
             text = f"{name}: crashed and was launched again ({reason}: {detail})"
             found[key] = Problem(text, f"crash:{reason}", "crash", name, "crashed", reason, detail)

@@ -9,6 +9,7 @@ import json
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from llamaagent.domain.faults import WORDS
 from llamaagent.domain.profile import Schedule
 from llamaagent.domain.schedule import place
 from llamaagent.domain.shown import is_stuck
@@ -44,8 +45,8 @@ _REASONS = {
     "oom-gpu": "out of GPU memory",
     "oom-host": "out of memory",
     "start-timeout": "never became healthy",
-    "schedule": "outside its schedule",
     "unsupported": "not supported",
+    "not-found": "not running",
 }
 _ACTIONS = {
     "start": "started",
@@ -71,6 +72,7 @@ _ACTIONS = {
     "reserve": "reserved",
     "release": "released",
     "forget": "forgotten",
+    "detach": "detached",
 }
 _ENDINGS = (("_mib", "MiB"), ("_bytes", "B"), ("_percent", "%"), ("_ms", "ms"), ("_s", "s"))
 
@@ -124,7 +126,8 @@ def say_end(launch: LaunchRow | ProfileRow) -> str:
 
 def describe_state(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
     """Say in a few words how a profile is."""
-    if row.status in {"error", "stopped"} and _closed(row, now):
+    gave_up = row.status == "error" and row.gave_up_ts is not None and _wanted(row)
+    if row.status in {"error", "stopped"} and not gave_up and _closed(row, now):
         return State("outside its schedule", OFF)
     if row.status == "error":
         return _describe_error(row, zone, now)
@@ -146,7 +149,9 @@ def _describe_error(row: ProfileRow, zone: dt.tzinfo, now: int) -> State:
     if row.retry_ts is not None:
         when = format_instant(row.retry_ts, zone, now)
         return State(f"crashed, next try {when} ({say_ordinal((row.restarts or 0) + 1)})", BAD)
-    return State("crashed", BAD)
+    if row.reason in WORDS:  # not tried again before something changes
+        return State(f"failed: {WORDS[row.reason]}", BAD)
+    return State("gone" if row.reason == "lost" else "crashed", BAD)
 
 
 def _describe_stopped(row: ProfileRow) -> State:

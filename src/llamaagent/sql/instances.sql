@@ -219,7 +219,7 @@ SELECT max(id) FROM decisions;
 
 -- name: select_bad_ends
 -- A port that was taken is tried again at once elsewhere, and is nobody's trouble.
-SELECT d.profile, coalesce(d.reason, 'crash'), d.detail, max(d.id)
+SELECT d.profile, coalesce(d.reason, 'crash'), d.detail, i.ready_ts IS NOT NULL AS was_healthy, max(d.id)
   FROM decisions AS d
   JOIN instances AS i ON i.id = d.instance_id
  WHERE d.id > :after AND d.action = 'end' AND i.status = 'error' AND d.reason IS NOT 'port-taken'

@@ -47,10 +47,13 @@ class Journal:
         """The number of the decision written last, 0 when there is none."""
         return int(self._db.execute(_SQL["select_newest_decision"]).get or 0)
 
-    def bad_ends(self, after: int) -> tuple[tuple[str, str, str | None], ...]:
-        """Profile, reason and detail of the last bad end of each profile, among those written after this decision."""
+    def bad_ends(self, after: int) -> tuple[tuple[str, str, str | None, bool], ...]:
+        """The last bad end of each profile, among those written after this decision.
+
+        Profile, reason, detail, and whether that launch was ever healthy.
+        """
         ends = self._db.execute(_SQL["select_bad_ends"], {"after": after})
-        return tuple((row[0], row[1], row[2]) for row in ends)
+        return tuple((row[0], row[1], row[2], bool(row[3])) for row in ends)
 
     def health(
         self,
