@@ -1113,3 +1113,15 @@ CREATE TABLE api_cache (
     expires_at TEXT AS (datetime(expires_ts, 'unixepoch')) VIRTUAL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_cache_expires ON api_cache (expires_ts) WHERE expires_ts IS NOT NULL;
+
+
+-- ---------------------------------------------------------------------------------------------------------
+-- What came in from other programs' databases
+-- ---------------------------------------------------------------------------------------------------------
+
+-- One row for each row that `db import` took over and that has no name of its own to know it by (a request, a line of a
+-- log, a measurement), so that none comes in twice, not even after it was pruned.
+CREATE TABLE imported_rows (
+    digest BLOB PRIMARY KEY,                 -- 16 bytes over program, table and what makes the row that row
+    ts INTEGER NOT NULL                      -- when it came in
+) STRICT, WITHOUT ROWID;

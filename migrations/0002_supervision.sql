@@ -45,3 +45,9 @@ CREATE TABLE notifications (
     gave_up_ts INTEGER
 ) STRICT;
 CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL AND gave_up_ts IS NULL;
+
+-- Rows that came from other programs' databases, so that none comes in twice.
+CREATE TABLE imported_rows (
+    digest BLOB PRIMARY KEY,
+    ts INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
