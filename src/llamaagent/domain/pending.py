@@ -19,7 +19,6 @@ _SETTINGS = {
     "backup.every": "backup_every_s",
     "backup.keep": "backup_keep",
     "backup.directory": "backup_directory",
-    "prometheus.textfile": "prometheus_textfile",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")
 

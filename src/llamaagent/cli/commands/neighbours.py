@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.commands.words import DATA, NEIGHBOURS, TIMEOUT
+from llamaagent.cli.commands.words import DATA, NEIGHBOURS, SINCE, TIMEOUT
 from llamaagent.cli.spec import Arg, Opt, Spec
 
 SHARES = (
@@ -26,6 +26,26 @@ DB_IMPORT = Spec(
     ),
     (Arg("file", "The database.", required=True),),
     "llamaagent db import ~/dashboard/data/llama-dashboard.db --dry-run",
+)
+DB_EXPORT = Spec(
+    "db export",
+    DATA,
+    "Tables and views to files that other programs read.\n\n"
+    "CSV for spreadsheets (what could be a formula gets a quote in front), JSON lines, Parquet (with the extra "
+    "`parquet`), or SQL whose INSERTs load into a fresh file of the same version. As of one moment, private files, "
+    "each whole or not there; it replaces those of an earlier export.",
+    "dbexport:run",
+    (
+        Opt("all", ("--all",), "Every table."),
+        Opt("table", ("--table",), "This table or view; may be repeated.", "many", "NAME"),
+        Opt("out", ("-o", "--out"), "Into this folder.", "text", "DIR"),
+        Opt("format", ("--format",), "Default csv.", "text", None, ("csv", "jsonl", "parquet", "sql")),
+        SINCE,
+        Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+        Opt("json", ("--json",), "One JSON object: files with their rows."),
+    ),
+    (),
+    "llamaagent db export --table generations --since 30d -o out/",
 )
 IMPORT = Spec(
     "import",
@@ -59,4 +79,4 @@ IMPORT = Spec(
     ),
     "llamaagent import ~/llama-swap/config.yaml --write",
 )
-NEIGHBOUR_COMMANDS = (DB_IMPORT, IMPORT)
+NEIGHBOUR_COMMANDS = (DB_IMPORT, DB_EXPORT, IMPORT)
