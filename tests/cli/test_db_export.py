@@ -115,7 +115,7 @@ def test_by_time_and_views(agent: Agent, site: Path, home: Path, full: Path) -> 
     lines = (home / "out" / "generations.jsonl").read_text().splitlines()
     assert lines
     assert all(json.loads(line)["ts"] > NOW - 31 * 86400 for line in lines)
-    assert "without a time of their own, so whole: ngc_images" in result.stderr
+    assert "without a time of their own, so whole: gpu_holders, ngc_images" in result.stderr
     agent(*words, "--table", "generations", "--until", "30d", cwd=site)
     assert len((home / "out" / "generations.jsonl").read_text().splitlines()) == 1
     agent(*words, "--table", "v_history", cwd=site)
