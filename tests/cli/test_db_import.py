@@ -4,8 +4,10 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import apsw
@@ -388,3 +390,33 @@ def test_a_pass_waits_for_the_import_and_no_longer(agent: Agent, site: Path, hom
         assert ask(site, "SELECT count(*) FROM generations") == [(0,)]
     assert running.wait(timeout=60) == 0
     assert ask(site, "SELECT count(*) FROM generations") == [(2,)]
+
+
+def test_an_import_that_is_killed_left_nothing_and_is_simply_repeated(
+    agent: Agent, site: Path, home: Path
+) -> None:
+    agent("db", "init", cwd=site)
+    source = SOURCES["cyllama"](home / "theirs.db")
+    db = apsw.Connection(str(source))
+    with db:
+        for n in range(60_000):
+            put(db, "logs", level="INFO", message=f"line {n} " + "x" * 200, created_at="2025-01-02 03:04:05")
+    db.close()
+    before = everything(site)
+    wal = home / "data" / "llamaagent" / "llamaagent.db-wal"
+    running = subprocess.Popen(
+        [sys.executable, "-m", "llamaagent", "db", "import", str(source)],
+        cwd=site,
+        env=scratch_environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 60
+    while running.poll() is None and time.monotonic() < until:
+        if wal.exists() and wal.stat().st_size > 2_000_000:
+            break
+        time.sleep(0.005)
+    running.kill()
+    assert running.wait(timeout=30) == -signal.SIGKILL
+    assert everything(site) == before
+    assert bring(agent, site, source)["logs"]["imported"] == 60_001
