@@ -565,6 +565,11 @@ CREATE TABLE instances (
     oom_kills TEXT,                          -- where the kernel counts its kills for memory, and the count at the launch
     probe_tokens INTEGER NOT NULL DEFAULT 0,  -- of the server's token counters, what our own probes used
     probe_state TEXT CHECK (json_valid(probe_state)),  -- own requests that its log has not shown yet
+    -- What it answered, counted by a trigger behind `generations`, whose rows are pruned one day: these only grow.
+    requests_total INTEGER NOT NULL DEFAULT 0,
+    prompt_tokens_total INTEGER NOT NULL DEFAULT 0,
+    cached_tokens_total INTEGER NOT NULL DEFAULT 0,
+    generated_tokens_total INTEGER NOT NULL DEFAULT 0,
 
     -- what it was sized to for the memory reserved, as it was told on its command line; NULL = left to the server
     sized_context INTEGER,                   -- tokens over all slots
@@ -1063,6 +1068,16 @@ CREATE INDEX generations_session ON generations (session_id) WHERE session_id IS
 -- A log that is read again after a crash cannot count a request twice. Rows without a task never meet here.
 CREATE UNIQUE INDEX generations_once ON generations (instance_id, task_id, slot_id);
 
+CREATE TRIGGER generations_counted AFTER INSERT ON generations WHEN NEW.instance_id IS NOT NULL
+BEGIN
+    UPDATE instances
+       SET requests_total = requests_total + 1,
+           prompt_tokens_total = prompt_tokens_total + coalesce(NEW.prompt_tokens, 0),
+           cached_tokens_total = cached_tokens_total + coalesce(NEW.cached_tokens, 0),
+           generated_tokens_total = generated_tokens_total + coalesce(NEW.generated_tokens, 0)
+     WHERE id = NEW.instance_id;
+END;
+
 -- Answers kept for the same question.
 CREATE TABLE cache (
     id INTEGER PRIMARY KEY,
@@ -1143,3 +1158,15 @@ CREATE TABLE api_cache (
     expires_at TEXT AS (datetime(expires_ts, 'unixepoch')) VIRTUAL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_cache_expires ON api_cache (expires_ts) WHERE expires_ts IS NOT NULL;
+
+
+-- ---------------------------------------------------------------------------------------------------------
+-- What came in from other programs' databases
+-- ---------------------------------------------------------------------------------------------------------
+
+-- One row for each row that `db import` took over and that has no name of its own to know it by (a request, a line of a
+-- log, a measurement), so that none comes in twice, not even after it was pruned.
+CREATE TABLE imported_rows (
+    digest BLOB PRIMARY KEY,                 -- 16 bytes over program, table and what makes the row that row
+    ts INTEGER NOT NULL                      -- when it came in
+) STRICT, WITHOUT ROWID;

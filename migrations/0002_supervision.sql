@@ -74,3 +74,31 @@ CREATE TABLE gpu_xids (
 ) STRICT;
 CREATE UNIQUE INDEX gpu_xids_sequence ON gpu_xids (boot_id, sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX gpu_xids_gpu ON gpu_xids (gpu_id) WHERE gpu_id IS NOT NULL;
+-- Rows that came from other programs' databases, so that none comes in twice.
+CREATE TABLE imported_rows (
+    digest BLOB PRIMARY KEY,
+    ts INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What each launch answered, so that counters outlive the rows they count.
+ALTER TABLE instances ADD COLUMN requests_total INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN prompt_tokens_total INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN cached_tokens_total INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN generated_tokens_total INTEGER NOT NULL DEFAULT 0;
+UPDATE instances
+   SET requests_total = g.requests, prompt_tokens_total = g.prompt, cached_tokens_total = g.cached,
+       generated_tokens_total = g.generated
+  FROM (SELECT instance_id, count(*) AS requests, coalesce(sum(prompt_tokens), 0) AS prompt,
+               coalesce(sum(cached_tokens), 0) AS cached, coalesce(sum(generated_tokens), 0) AS generated
+          FROM generations WHERE instance_id IS NOT NULL GROUP BY instance_id) AS g
+ WHERE g.instance_id = instances.id;
+
+CREATE TRIGGER generations_counted AFTER INSERT ON generations WHEN NEW.instance_id IS NOT NULL
+BEGIN
+    UPDATE instances
+       SET requests_total = requests_total + 1,
+           prompt_tokens_total = prompt_tokens_total + coalesce(NEW.prompt_tokens, 0),
+           cached_tokens_total = cached_tokens_total + coalesce(NEW.cached_tokens, 0),
+           generated_tokens_total = generated_tokens_total + coalesce(NEW.generated_tokens, 0)
+     WHERE id = NEW.instance_id;
+END;

@@ -31,6 +31,7 @@ HOMES = {
     "matplotlib": {"report"},
     "numpy": {"launch"},
     "psutil": {"collect", "launch"},
+    "pyarrow": {"cli"},
     "pynvml": {"collect"},
     "xllamacpp": {"launch"},
     "yaml": {"cli", "config"},

@@ -52,6 +52,7 @@ TABLES = {
     "ngc_images",
     "image_versions",
     "api_cache",
+    "imported_rows",
 }
 CONFIG = "INSERT INTO config (key, value, value_type, created_ts, updated_ts) VALUES"
 INSTANCE = "INSERT INTO instances (profile, kind, status, since_ts, created_ts, launch_id, model_id) VALUES"

@@ -34,6 +34,14 @@ def run(values: Values) -> int:
         raise UsageError("one file at a time; names are for running servers")
     if values.flag("adopt"):
         raise UsageError("--adopt is for running servers", hint="llamaagent import running --adopt")
+    if _is_database(values.text("file") or ""):
+        from llamaagent.cli.dbimport import bring_in
+
+        return bring_in(values, write=values.flag("write"))
+    return _bring_file(values)
+
+
+def _bring_file(values: Values) -> int:
     opened = load(values, need_settings=values.flag("write"))
     source = _source(values, opened)
     taken = _read(values, source)
@@ -56,6 +64,17 @@ def run(values: Values) -> int:
     if not values.flag("write") and not values.flag("quiet"):
         say(f"{len(texts)} profile{'s' * (len(texts) != 1)}; --write writes them")
     return 0
+
+
+def _is_database(path: str) -> bool:
+    """A file that begins as SQLite's do; whatever else is wrong with the path is told by who reads it."""
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
 
 
 def _source(values: Values, opened: Opened) -> Source:

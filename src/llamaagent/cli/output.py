@@ -123,11 +123,11 @@ def _separated(rows: Iterable[Row], columns: Sequence[str], delimiter: str) -> N
     writer = csv.writer(_Lines(), delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_csv_cell(row.get(c)) for c in columns])
+        writer.writerow([csv_cell(row.get(c)) for c in columns])
 
 
-def _csv_cell(value: object) -> object:
-    """A text that a spreadsheet would take for a formula gets a quote in front; what has parts is JSON."""
+def csv_cell(value: object) -> object:
+    """What stands in a cell: text that could be a formula gets a quote in front; what has parts is JSON."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.store.applied import Source, Stored
+    from llamaagent.store.types import Connection
 
 _SHOWN = ("section", "option", "value")
 _COLUMNS = ("section", "column", "option", "value")
@@ -88,12 +90,7 @@ def export(values: Values) -> int:
     with reading(opened) as db:
         names = {str(row["profile"]) for row in model_list(db).rows}
         chosen = sorted(matching(patterns, names)) if names or not values.flag("all") else []
-        applied = AppliedStore(db)
-        documents = applied.documents()
-        defaults = json.loads(opened.site.settings.defaults)
-        texts = {
-            name: document_text(_against(_document(applied, name, documents), defaults)) for name in chosen
-        }
+        texts = exported_texts(opened, db, chosen)
     folder = values.text("out")
     if folder is None:
         print("---\n".join(texts.values()), end="")
@@ -104,7 +101,22 @@ def export(values: Values) -> int:
     return 0
 
 
-def _document(applied: AppliedStore, name: str, documents: dict[str, str]) -> dict[str, Any]:
+def exported_texts(
+    opened: Opened, db: Connection, names: Iterable[str], *, quiet: bool = False
+) -> dict[str, str]:
+    """Name -> the YAML of its profile. quiet: say nothing about what no profile can hold."""
+    applied = AppliedStore(db)
+    documents = applied.documents()
+    defaults = json.loads(opened.site.settings.defaults)
+    return {
+        name: document_text(_against(_document(applied, name, documents, quiet=quiet), defaults))
+        for name in names
+    }
+
+
+def _document(
+    applied: AppliedStore, name: str, documents: dict[str, str], *, quiet: bool = False
+) -> dict[str, Any]:
     """The complete document that was declared; for an imported model what its tables say, not to be started yet."""
     if name in documents:
         found: dict[str, Any] = json.loads(documents[name])
@@ -115,7 +127,8 @@ def _document(applied: AppliedStore, name: str, documents: dict[str, str]) -> di
     from llamaagent.config.document import filled
 
     places = {"path": source.path, "url": source.url, "hf": source.hf, "docker": source.docker}
-    for column, value in applied.leftovers(source.model_id).items():
+    leftovers = {} if quiet else applied.leftovers(source.model_id)
+    for column, value in leftovers.items():
         say(f"{name}: {column} {value} was not carried over: no profile can say it")
     args = {
         key: list(value) if isinstance(value, tuple) else value

@@ -101,6 +101,12 @@ def one_pass(
     found = problems(ctx, result)
     if pull_trouble is not None:
         found["pull"] = declaration(pull_trouble)
+    if opened.site.settings.prometheus_textfile is not None:
+        from llamaagent.cli.metrics import leave_textfile
+
+        trouble = leave_textfile(opened, db)
+        if trouble is not None:
+            found["prometheus"] = declaration(trouble)
     told = news(ctx, result, found)
     if not values.flag("quiet"):
         for text in told.lines:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "projects": "projects",
     "cache.enabled": "cache_enabled",
-    "prometheus.textfile": "prometheus_textfile",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")
 

@@ -72,6 +72,7 @@ REASONS = (
     "rollback",  # the last healthy revision, after a newer one that never became healthy
     "changed-file",  # a file that stood in the way of the last launch is another one now
     "removed",  # an operator's rm
+    "imported",  # a launch of another program's, out of its database
 )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KINDS = ("llama-swap", "presets", "compose", "unit", "command")
 _MAGIC = {
     b"GGUF": ("a model file", "llamaagent new NAME --model FILE"),
-    b"SQLite format 3\0": ("a SQLite database", None),
+    b"SQLite format 3\0": ("a SQLite database", "llamaagent db import FILE"),
     b"\x7fELF": ("a program", None),
     b"PK\x03\x04": ("an archive", None),
     b"\x1f\x8b": ("a compressed file", None),

@@ -92,6 +92,17 @@ DATA_COMMANDS = (
         "llamaagent profiles export --all -o saved/",
     ),
     Spec(
+        "metrics",
+        DATA,
+        "What the last pass saw, for Prometheus.\n\n"
+        "Text format 0.0.4, without timestamps. `prometheus: {textfile: FILE.prom}` in the settings writes the same "
+        "after each pass, for node_exporter's textfile collector.",
+        "metrics:run",
+        (Opt("openmetrics", ("--openmetrics",), "As OpenMetrics 1.0."),),
+        (),
+        "llamaagent metrics | grep instance_up",
+    ),
+    Spec(
         "query",
         DATA,
         "Read-only SQL over tables and views.\n\n"
