@@ -565,11 +565,6 @@ CREATE TABLE instances (
     oom_kills TEXT,                          -- where the kernel counts its kills for memory, and the count at the launch
     probe_tokens INTEGER NOT NULL DEFAULT 0,  -- of the server's token counters, what our own probes used
     probe_state TEXT CHECK (json_valid(probe_state)),  -- own requests that its log has not shown yet
-    -- What it answered, counted by a trigger behind `generations`, whose rows are pruned one day: these only grow.
-    requests_total INTEGER NOT NULL DEFAULT 0,
-    prompt_tokens_total INTEGER NOT NULL DEFAULT 0,
-    cached_tokens_total INTEGER NOT NULL DEFAULT 0,
-    generated_tokens_total INTEGER NOT NULL DEFAULT 0,
 
     -- what it was sized to for the memory reserved, as it was told on its command line; NULL = left to the server
     sized_context INTEGER,                   -- tokens over all slots
@@ -577,6 +572,12 @@ CREATE TABLE instances (
     sized_tensor_split TEXT,
     parameters_hash TEXT,                    -- of memory_observations
     memory_counted INTEGER NOT NULL DEFAULT 0 CHECK (memory_counted IN (0, 1, 2, 3)),  -- in n there: 1 cards, 2 host
+
+    -- what it answered, counted by a trigger behind `generations`, whose rows are pruned one day: these only grow.
+    requests_total INTEGER NOT NULL DEFAULT 0,
+    prompt_tokens_total INTEGER NOT NULL DEFAULT 0,
+    cached_tokens_total INTEGER NOT NULL DEFAULT 0,
+    generated_tokens_total INTEGER NOT NULL DEFAULT 0,
 
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;

@@ -47,5 +47,5 @@ def test_keys_that_act_are_not_named() -> None:
 
 
 def test_settings_without_an_effect_yet_are_named() -> None:
-    settings = Settings(backup_keep=7, reports=Reports(logo="x.png"))
-    assert pending_in_settings(settings) == ("backup.keep", "reports.logo")
+    settings = Settings(cache_enabled=True, reports=Reports(logo="x.png"))
+    assert pending_in_settings(settings) == ("cache.enabled", "reports.logo")
