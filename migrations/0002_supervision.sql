@@ -45,3 +45,10 @@ CREATE TABLE notifications (
     gave_up_ts INTEGER
 ) STRICT;
 CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL AND gave_up_ts IS NULL;
+
+-- Leases of cards: a row for each card, and the process with which one ends.
+ALTER TABLE reservations ADD COLUMN lease_id INTEGER;
+ALTER TABLE reservations ADD COLUMN boot_id TEXT;
+ALTER TABLE reservations ADD COLUMN pid INTEGER;
+ALTER TABLE reservations ADD COLUMN start_ticks INTEGER;
+CREATE INDEX reservations_project ON reservations (project, released_ts);

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
 
 _SETTINGS = {
-    "projects": "projects",
     "retention.instance_samples": "retain_instance_samples_s",
     "retention.system_samples": "retain_system_samples_s",
     "retention.generations": "retain_generations_s",

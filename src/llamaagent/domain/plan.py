@@ -54,6 +54,7 @@ REASONS = (
     "port-taken",
     "gpu-memory",
     "gpu-missing",
+    "quota",  # a limit of its project stands in the way
     "unsupported",  # declared, but this version does not launch that kind
     "reboot",  # the machine was started again since
     "not-launched",  # the agent died between its intent and the spawn

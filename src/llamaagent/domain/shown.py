@@ -14,6 +14,7 @@ HELD_WORDS = {
     "gpu-missing": "card not visible",
     **WORDS,
     "port-taken": "port taken",
+    "quota": "quota",
     "unsupported": "not supported yet",
     "not-found": "not running",
 }

@@ -20,7 +20,7 @@ from llamaagent.launch.listeners import listener_pids, port_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
@@ -56,12 +56,13 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
     size, mtime = _model_file(profile)
     binary = _binary(ctx, profile)
     expected = _expected(ctx, profile, gpus, size)
+    ran_out = _ran_out(ctx, profile, gpus, (size, mtime), binary)
     return Found(
         size,
         mtime,
         binary,
         expected,
-        _place(ctx, profile, gpus, expected, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary)),
+        _within_quota(ctx, profile, gpus, lambda on: _place(ctx, profile, on, expected, ran_out=ran_out)),
         _secrets(ctx, profile),
         _port(ctx, profile, tuple(rows)),
     )
@@ -76,11 +77,31 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
     size, mtime = _model_file(profile)
     ran_out = _ran_out(ctx, profile, gpus, (size, mtime), _binary(ctx, profile))
     expected = _expected(ctx, profile, gpus, size)
-    placement = _place(ctx, profile, gpus, expected, ran_out=ran_out, leaving=row.id)
+    placement = _within_quota(
+        ctx,
+        profile,
+        gpus,
+        lambda on: _place(ctx, profile, on, expected, ran_out=ran_out, leaving=row.id),
+        leaving=row.id,
+    )
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
     return placement
+
+
+def _within_quota(
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    place: Callable[[GpuReading], Placement],
+    leaving: int | None = None,
+) -> Placement:
+    """Place it, within the limits of its project where there are any."""
+    from llamaagent.reconcile.quotas import limits, place_within
+
+    found = limits(ctx, profile.project)
+    return place_within(ctx, profile, found, gpus, place, leaving) if found else place(gpus)
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
