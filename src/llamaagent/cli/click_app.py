@@ -123,7 +123,10 @@ def _command(spec: Spec) -> click.Command:
 
     epilog = f"\b\nExample:\n  {spec.example}" if spec.example else None
     name = spec.name.rpartition(" ")[2]
-    command = _Documented(name, params=parameters, callback=run, help=spec.help, epilog=epilog)
+    taken = {"allow_interspersed_args": not any(arg.rest for arg in spec.args)}
+    command = _Documented(
+        name, params=parameters, callback=run, help=spec.help, epilog=epilog, context_settings=taken
+    )
     command.spec = spec
     command.section = spec.group  # type: ignore[attr-defined]
     return command
@@ -147,11 +150,32 @@ def build() -> click.Group:
             continue
         group = root.commands.get(first)
         if not isinstance(group, click.Group):
-            group = _Grouped(first, help=f"{GROUP_HELP.get(first, first)}")
-            group.section = spec.group  # type: ignore[attr-defined]
+            group = _group(first, spec, group)
             root.add_command(group)
         group.add_command(_command(spec))
     return root
+
+
+def _group(name: str, spec: Spec, alone: click.Command | None) -> click.Group:
+    """A group of commands; one whose name is a command too (alone) is that command when nothing follows."""
+    group = _Grouped(name, help=f"{GROUP_HELP.get(name, name)}")
+    if alone is not None:
+        run = alone.callback
+
+        def without_word(**given: object) -> object:
+            context = click.get_current_context()
+            return run(**given) if run is not None and context.invoked_subcommand is None else None
+
+        group = _Grouped(
+            name,
+            params=alone.params,
+            callback=without_word,
+            invoke_without_command=True,
+            help=alone.help,
+            epilog=alone.epilog,
+        )
+    group.section = spec.group  # type: ignore[attr-defined]
+    return group
 
 
 GROUP_HELP = {

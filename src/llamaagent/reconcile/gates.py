@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.context import Context
+    from llamaagent.store.instances import Reservation
 
 
 class HeldError(Exception):
@@ -212,7 +213,7 @@ def _place(
         if ran_out is not None:
             figures = (*figures, Arithmetic("oom_mib", ran_out))
             detail += f"; with {ran_out} MiB it ran out of memory"
-        raise HeldError(found.reason, detail, (*found.arithmetic, *figures, *_holders(ctx, gpus)))
+        raise HeldError(found.reason, detail, (*found.arithmetic, *figures, *named_holders(ctx, gpus)))
     return found._replace(arithmetic=(*found.arithmetic, *figures)) if found.uuids else found
 
 
@@ -224,7 +225,7 @@ def _figures(declared_mib: int | None, expected: Expected | None) -> tuple[Arith
     return tuple(told)
 
 
-def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
+def named_holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
     """Who has the memory of each card, in words: a refusal names them."""
     from llamaagent.reconcile.record import holders_of
 
@@ -235,7 +236,13 @@ def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
         told[one.uuid].append(f"{who} holds {'?' if one.memory_mib is None else one.memory_mib} MiB")
     for reserved in ctx.instances.reservations():
         if reserved.uuid in told:
-            told[reserved.uuid].append(f"{reserved.holder} has reserved {reserved.memory_mib} MiB")
+            name = (
+                reserved.holder
+                if reserved.lease_id is None
+                else f"lease {reserved.lease_id} of {reserved.holder}"
+            )
+            what = "the card" if reserved.memory_mib is None else f"{reserved.memory_mib} MiB"
+            told[reserved.uuid].append(f"{name} has reserved {what}")
     named = [(card.index, "; ".join(told[card.uuid])) for card in gpus.cards if told[card.uuid]]
     return tuple(Arithmetic(f"gpu{index}_holders", text) for index, text in named)
 
@@ -254,6 +261,10 @@ def cards(ctx: Context, gpus: GpuReading, *, leaving: int | None = None) -> tupl
         return ()
     pids = {row.pid: row.id for row in ctx.instances.newest() if row.pid is not None and row.ended_ts is None}
     reserved = ctx.instances.reservations()
+    if any(r.lease_id is not None for r in reserved):
+        from llamaagent.reconcile.leases import processes_of
+
+        pids |= {pid: -lease for pid, lease in processes_of(ctx, gpus, pids).items()}  # as Reservation.owner
     made: list[Card] = []
     for card in gpus.cards:
         used: dict[int, int] = {}
@@ -262,14 +273,21 @@ def cards(ctx: Context, gpus: GpuReading, *, leaving: int | None = None) -> tupl
             if owner is not None:
                 used[owner] = used.get(owner, 0) + (holder.memory_mib or 0)
         mine = [r for r in reserved if r.uuid == card.uuid and (leaving is None or r.instance_id != leaving)]
-        unused = sum(max(0, (r.memory_mib or 0) - used.get(r.instance_id or 0, 0)) for r in mine)
         total = card.memory_total_mib or 0
+        unused = sum(max(0, _promised_mib(r, total) - used.get(r.owner, 0)) for r in mine)
         free = (
             card.memory_free_mib if card.memory_free_mib is not None else total - (card.memory_used_mib or 0)
         )
         free += used.get(leaving, 0) if leaving is not None else 0
-        reserving = {r.instance_id for r in mine}  # what is only watched holds memory without a reservation
+        reserving = {r.owner for r in mine}  # what is only watched holds memory without a reservation
         foreign = sum(1 for holder in card.holders if pids.get(holder.pid, -1) not in {*reserving, leaving})
         exclusive = any(r.exclusive for r in mine)
         made.append(Card(card.uuid, card.index, total, free, unused, exclusive, len(mine) + foreign))
     return tuple(made)
+
+
+def _promised_mib(reserved: Reservation, total_mib: int) -> int:
+    """What a reservation takes of a card of this size; a lease without a size takes all of it."""
+    if reserved.memory_mib is None:
+        return total_mib if reserved.lease_id is not None else 0
+    return reserved.memory_mib

@@ -87,6 +87,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     declared = declare(ctx, asked)
     _forget_lapsed(ctx, declared)
     _keep_quotas(ctx)
+    _settle_leases(ctx)
     _settle_cut(ctx)
     done: list[Action] = []
     sure: set[str | None] = {None} if _seen_lately(ctx) else set()
@@ -153,6 +154,14 @@ def _keep_quotas(ctx: Context) -> None:
         from llamaagent.reconcile.quotas import keep_settings
 
         keep_settings(ctx)
+
+
+def _settle_leases(ctx: Context) -> None:
+    """A lease ends with its time, or with the process that it was for."""
+    if ctx.instances.any_lease():
+        from llamaagent.reconcile.leases import settle_leases
+
+        settle_leases(ctx)
 
 
 def _settle_cut(ctx: Context) -> None:
