@@ -17,8 +17,8 @@ from llamaagent.domain.quota import (
     WINDOWED,
     Limit,
     amount_text,
-    in_force,
     limit_text,
+    strongest,
     used,
     users_text,
 )
@@ -48,12 +48,12 @@ _BAR = 10
 
 def listing(values: Values) -> int:
     """Every limit in force, with its use."""
-    return _list(values, lambda row: row["amount"] is not None)
+    return _list(values, lambda row: row["origin"] != "none")
 
 
 def show(values: Values) -> int:
     """Limits and use of a project, or of all; also what is used without a limit."""
-    return _list(values, lambda row: row["amount"] is not None or row["used"])
+    return _list(values, lambda row: row["origin"] != "none" or row["used"])
 
 
 def _list(values: Values, wanted: Callable[[Row], object]) -> int:
@@ -81,7 +81,7 @@ def _rows(opened: Opened, db: Connection, project: str | None) -> list[Row]:
     """A row for each project and resource."""
     store, now = QuotaStore(db), opened.clock.now()
     declared = all_declared(opened.site.settings)
-    limits = in_force(declared, store.overrides(), now)
+    limits = strongest(declared, store.overrides(), now)
     names = sorted(
         {limit.project for limit in declared} | {limit.project for limit in limits} | {*store.projects()}
     )
@@ -175,7 +175,13 @@ def put(values: Values) -> int:
     amount, window_s = _amount(resource, values.text("amount") or "")
     ends, reason = until(values, now), values.text("reason")
     limit = Limit(project, resource, amount, window_s, "override", reason, by.name, ends)
-    details = {"amount": amount, "window_s": window_s, "until_ts": ends, "reason": reason}
+    details = {
+        "limit": limit_text(limit),
+        "amount": amount,
+        "window_s": window_s,
+        "until_ts": ends,
+        "reason": reason,
+    }
     with database(opened, write=True) as db:
         claim(db, opened)
         keep_settings(context(opened, db))

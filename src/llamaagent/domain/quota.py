@@ -85,14 +85,18 @@ def declared_limits(project: ProjectLimits) -> tuple[Limit, ...]:
     return tuple(found)
 
 
-def in_force(declared: Iterable[Limit], overrides: Iterable[Limit], now: int) -> tuple[Limit, ...]:
-    """The limits that count: an override until its time is up, else the settings' word; without those of no amount."""
+def strongest(declared: Iterable[Limit], overrides: Iterable[Limit], now: int) -> tuple[Limit, ...]:
+    """What was said last of each resource: an override until its time is up, else the settings' word."""
     found = {(limit.project, limit.resource): limit for limit in declared}
     for limit in overrides:
         if limit.until_ts is None or limit.until_ts > now:
             found[limit.project, limit.resource] = limit
-    ordered = sorted(found.values(), key=lambda limit: (limit.project, RESOURCES.index(limit.resource)))
-    return tuple(limit for limit in ordered if limit.amount is not None)
+    return tuple(sorted(found.values(), key=lambda limit: (limit.project, RESOURCES.index(limit.resource))))
+
+
+def in_force(declared: Iterable[Limit], overrides: Iterable[Limit], now: int) -> tuple[Limit, ...]:
+    """The limits that count."""
+    return tuple(limit for limit in strongest(declared, overrides, now) if limit.amount is not None)
 
 
 def used(uses: Iterable[Use]) -> int:

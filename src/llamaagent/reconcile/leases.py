@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llamaagent.reconcile.context import Context
 
 _DEPTH = 64  # of a tree of processes
+_TRIES = 3
 
 
 def settle_leases(ctx: Context) -> tuple[Lease, ...]:
@@ -52,9 +53,7 @@ def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> tuple[int, Pla
     Nobody else is given anything meanwhile: looking and writing are one transaction.
     """
     settle_leases(ctx)
-    gpus = ctx.read_gpus()
-    if gpus.error is not None:
-        raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
+    gpus = _read_cards(ctx)
     now = ctx.clock.now()
     with ctx.db:
         ctx.samples.know_gpus(gpus.cards, boot_id(ctx.host), now)
@@ -65,6 +64,18 @@ def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> tuple[int, Pla
         details |= {"reason": ask.reason, "expires_ts": ask.expires_ts}
         AuditStore(ctx.db).note(by, action, ("gpu", str(lease_id)), now, details)
     return lease_id, given
+
+
+def _read_cards(ctx: Context) -> GpuReading:
+    """The cards as they are. Somebody who asks is worth a second try: another program may just be asking the driver."""
+    found = ctx.read_gpus()
+    for _ in range(_TRIES - 1):
+        if found.cards or found.error is None:
+            break
+        found = ctx.read_gpus()
+    if found.error is not None and not found.cards:
+        raise HeldError("gpu-missing", f"the cards cannot be read: {found.error}")
+    return found
 
 
 def _placed(ctx: Context, ask: LeaseAsk, gpus: GpuReading) -> Placement:

@@ -80,7 +80,9 @@ UPDATE instances
        environment = :environment, working_directory = :working_directory, api_prefix = :api_prefix, scheme = :scheme,
        gpu_memory_declared_mib = :gpu_memory_declared_mib, gpu_memory_estimated_mib = :gpu_memory_estimated_mib,
        memory_limit_mib = :memory_limit_mib, cpu_limit_milli = :cpu_limit_milli, project = :project,
-       kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills
+       kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills,
+       user_id = iif(:reason = 'override', (SELECT u.id FROM overrides AS o JOIN users AS u ON u.username = o.username
+                                             WHERE o.profile = instances.profile), NULL)
  WHERE id = :id AND status = 'created';
 
 -- name: update_spawned
