@@ -81,18 +81,6 @@ def test_a_verb_that_is_refused_exits_77_with_limit_use_and_users(fake_site: Sit
     )
 
 
-def test_a_priority_above_the_projects_is_refused(fake_site: Site) -> None:
-    fake_site.settings(projects={"default": {"max_priority": 10}})
-    fake_site.profile("alpha", priority=11)
-    fake_site.profile("beta", priority=10)
-    fake_site.settle("running", "beta")
-    row = fake_site.newest()["alpha"]
-    assert (row["reason"], row["detail"]) == (
-        "quota",
-        "project default: priority 11 is above max_priority 10",
-    )
-
-
 def test_tokens_used_up_hold_launches_and_stop_nothing(fake_site: Site) -> None:
     fake_site.settings(projects={"research": {"tokens": "1k/day"}})
     fake_site.profile("alpha", project="research")

@@ -20,9 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
-    from llamaagent.domain.admission import Placement
     from llamaagent.domain.instance import Identity
     from llamaagent.domain.lease import Lease
+    from llamaagent.reconcile.leases import Granted
 
 _COLUMNS = (
     "lease_id",
@@ -41,7 +41,8 @@ LEASE = "LLAMAAGENT_LEASE"
 def allocate(values: Values) -> int:
     """Lend cards to whoever asks, or refuse (77) and name the holders."""
     opened = _opened(values)
-    lease_id, given = _grant(values, opened, None, "gpus allocate")
+    granted = _grant(values, opened, None, "gpus allocate")
+    lease_id, given = granted.lease_id, granted.placement
     row = {"lease_id": lease_id, "gpus": list(given.uuids), "holder": actor().name}
     row |= {"memory_mib": given.memory_mib if values.text("gpu_memory") else None}
     row |= {"exclusive": values.flag("exclusive") or not values.text("gpu_memory")}
@@ -51,7 +52,7 @@ def allocate(values: Values) -> int:
     if chosen_format(values) != "table":
         emit(values, [row], _COLUMNS)
         return 0
-    for name, value in visible(given).items():
+    for name, value in visible(granted).items():
         print(f"export {name}={value}")
     ends = f"until {moment(expires)}" if expires is not None else "until it is released"
     if not values.flag("quiet"):
@@ -107,8 +108,9 @@ def run(values: Values) -> int:
         say(f"{command[0]}: no such program")
         return NOT_FOUND
     opened = _opened(values)
-    lease_id, given = _grant(values, opened, identify(os.getpid()), "gpus run", " ".join(command))
-    child = prepare(command, {**os.environ, **visible(given), LEASE: str(lease_id)})
+    granted = _grant(values, opened, identify(os.getpid()), "gpus run", " ".join(command))
+    lease_id = granted.lease_id
+    child = prepare(command, {**os.environ, **visible(granted), LEASE: str(lease_id)})
     try:
         _follow(opened, lease_id, child.process)
     except BaseException:
@@ -144,7 +146,7 @@ def _give_back(opened: Opened, lease_id: int) -> None:
 
 def _grant(
     values: Values, opened: Opened, process: Identity | None, action: str, command: str | None = None
-) -> tuple[int, Placement]:
+) -> Granted:
     from llamaagent.reconcile.gates import HeldError
     from llamaagent.reconcile.leases import grant
 
@@ -195,10 +197,15 @@ def _memory(values: Values) -> int | None:
     return found
 
 
-def visible(given: Placement) -> dict[str, str]:
-    """The variables by which CUDA and HIP see these cards and no others; uuids, because an index may move."""
-    cards = ",".join(given.uuids)
-    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": cards, "HIP_VISIBLE_DEVICES": cards}
+def visible(granted: Granted) -> dict[str, str]:
+    """The variables by which programs see these cards and no others; uuids, because an index may move."""
+    vendors = {card.uuid: card.vendor for card in granted.cards}
+    made: dict[str, str] = {}
+    for vendor, name in (("nvidia", "CUDA_VISIBLE_DEVICES"), ("amd", "HIP_VISIBLE_DEVICES")):
+        mine = [uuid for uuid in granted.placement.uuids if vendors.get(uuid) == vendor]
+        if mine:
+            made[name] = ",".join(mine)
+    return made | ({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if "CUDA_VISIBLE_DEVICES" in made else {})
 
 
 def _opened(values: Values) -> Opened:

@@ -2,7 +2,8 @@
 
 Amounts are whole numbers in the units of the table `quotas`: cpus in milli, memory in MiB, gpu_hours in seconds of
 one card, energy in watt hours. What is counted now and what is counted over a window are judged differently: a launch
-asks for a known share of the first, and of the second only that something is left.
+asks for a known share of the first, and of the second only that something is left. max_priority refuses nothing: a
+profile's priority counts at most so much.
 """
 
 from __future__ import annotations
@@ -114,13 +115,8 @@ def exceeded(
         if asked is None or amount is None:
             continue
         by = uses.get(limit.resource, ())
-        if limit.resource == "max_priority":
-            over = asked > amount
-        elif limit.resource in WINDOWED:
-            over = used(by) >= amount
-        else:
-            over = asked > 0 and used(by) + asked > amount
-        if over:
+        spent = limit.resource in WINDOWED and used(by) >= amount
+        if spent or (asked > 0 and used(by) + asked > amount):
             found.append(Excess(limit, by, asked))
     return tuple(found)
 
@@ -128,8 +124,6 @@ def exceeded(
 def sentence(excess: Excess) -> str:
     """What stands in the way, for people."""
     limit = excess.limit
-    if limit.resource == "max_priority":
-        return f"project {limit.project}: priority {excess.asked} is above max_priority {limit.amount}"
     per = f" per {WINDOW_NAMES.get(limit.window_s, f'{limit.window_s}s')}" if limit.window_s else ""
     text = f"project {limit.project}: {amount_text(limit.resource, used(excess.uses))} of "
     text += f"{amount_text(limit.resource, limit.amount or 0)} {_WORDS[limit.resource]}{per} are used"
@@ -147,8 +141,6 @@ def figures(excess: Excess) -> tuple[Arithmetic, ...]:
     limit = excess.limit
     name, unit = limit.resource, _UNITS.get(limit.resource, "")
     made = [Arithmetic("project", limit.project), Arithmetic(f"{name}_limit{unit}", limit.amount)]
-    if limit.resource == "max_priority":
-        return (*made, Arithmetic("priority_asked", excess.asked))
     made.append(Arithmetic(f"{name}_used{unit}", used(excess.uses)))
     if limit.resource not in WINDOWED:
         made.append(Arithmetic(f"{name}_asked{unit}", excess.asked))

@@ -63,7 +63,7 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
         mtime,
         binary,
         expected,
-        _within_quota(ctx, profile, gpus, lambda on: _place(ctx, profile, on, expected, ran_out=ran_out)),
+        _within_quota(ctx, profile, gpus, lambda one: _place(ctx, one, gpus, expected, ran_out=ran_out)),
         _secrets(ctx, profile),
         _port(ctx, profile, tuple(rows)),
     )
@@ -82,7 +82,7 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
         ctx,
         profile,
         gpus,
-        lambda on: _place(ctx, profile, on, expected, ran_out=ran_out, leaving=row.id),
+        lambda one: _place(ctx, one, gpus, expected, ran_out=ran_out, leaving=row.id),
         leaving=row.id,
     )
     _secrets(ctx, profile)
@@ -95,14 +95,21 @@ def _within_quota(
     ctx: Context,
     profile: Profile,
     gpus: GpuReading,
-    place: Callable[[GpuReading], Placement],
+    place: Callable[[Profile], Placement],
     leaving: int | None = None,
 ) -> Placement:
-    """Place it, within the limits of its project where there are any."""
+    """Place it, within the limits of its project where there are any. place: the profile, maybe on cards we name."""
     from llamaagent.reconcile.quotas import limits, place_within
 
     found = limits(ctx, profile.project)
-    return place_within(ctx, profile, found, gpus, place, leaving) if found else place(gpus)
+    if not found:
+        return place(profile)
+
+    def on(names: tuple[str, ...] | None) -> Placement:
+        asked = profile.resources if names is None else profile.resources._replace(gpus=names)
+        return place(profile._replace(resources=asked))
+
+    return place_within(ctx, profile, found, gpus, on, leaving)
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.admission import Placement, place
 from llamaagent.domain.quota import ON_CARDS, exceeded
 from llamaagent.launch.identity import alive, boot_id, other_namespace, read_stat
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.actor import Actor
     from llamaagent.domain.lease import Lease, LeaseAsk
+    from llamaagent.domain.sample import GpuSample
     from llamaagent.reconcile.context import Context
 
 _DEPTH = 64  # of a tree of processes
@@ -47,8 +49,16 @@ def _gone(ctx: Context, lease: Lease, boot: str) -> bool:
     return not alive(lease.process, ctx.host, boot=boot)
 
 
-def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> tuple[int, Placement]:
-    """Lend cards, or raise HeldError with the arithmetic and the holders; the lease's number and its cards.
+class Granted(NamedTuple):
+    """A lease that was given. cards: every card of the host as it was then."""
+
+    lease_id: int
+    placement: Placement
+    cards: tuple[GpuSample, ...]
+
+
+def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> Granted:
+    """Lend cards, or raise HeldError with the arithmetic and the holders.
 
     Nobody else is given anything meanwhile: looking and writing are one transaction.
     """
@@ -63,7 +73,7 @@ def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> tuple[int, Pla
         details = {"gpus": list(given.uuids), "memory_mib": ask.memory_mib, "project": ask.project}
         details |= {"reason": ask.reason, "expires_ts": ask.expires_ts}
         AuditStore(ctx.db).note(by, action, ("gpu", str(lease_id)), now, details)
-    return lease_id, given
+    return Granted(lease_id, given, gpus.cards)
 
 
 def _read_cards(ctx: Context) -> GpuReading:
@@ -84,7 +94,12 @@ def _placed(ctx: Context, ask: LeaseAsk, gpus: GpuReading) -> Placement:
     if found:
         uses, _ = usage(QuotaStore(ctx.db), ask.project, windows_of(found), ctx.clock.now())
         refuse(exceeded(found, uses, dict.fromkeys(ON_CARDS, 0)))
-    return place_on_cards(ctx, ask.project, found, gpus, lambda on: _place(ctx, ask, on))
+    count = ask.gpus if isinstance(ask.gpus, int) else 0
+
+    def on(names: tuple[str, ...] | None) -> Placement:
+        return _place(ctx, ask if names is None else ask._replace(gpus=names), gpus)
+
+    return place_on_cards(ctx, ask.project, found, gpus, on, count)
 
 
 def _place(ctx: Context, ask: LeaseAsk, gpus: GpuReading) -> Placement:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.admission import room
+from itertools import combinations, islice
+
 from llamaagent.domain.cardtime import card_seconds, energy
 from llamaagent.domain.quota import (
     ON_CARDS,
@@ -22,13 +23,17 @@ from llamaagent.store.samples import LIMITS_KEY, limits_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.admission import Placement
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.settings import Settings
     from llamaagent.reconcile.context import Context
+
+    Place = Callable[[tuple[str, ...] | None], Placement]
+
+_TRIES = 50  # sets of cards, where the first choice is one too many for the project
 
 
 def all_declared(settings: Settings) -> tuple[Limit, ...]:
@@ -105,7 +110,7 @@ def place_within(
     profile: Profile,
     limits: tuple[Limit, ...],
     gpus: GpuReading,
-    place: Callable[[GpuReading], Placement],
+    place: Place,
     leaving: int | None = None,
 ) -> Placement:
     """Place a launch where the project's limits allow it. Raises HeldError, `quota` with its arithmetic.
@@ -116,7 +121,9 @@ def place_within(
     asks = _asks(profile, on_cards=bool(gpus.cards) and profile.resources.gpus != "none")
     uses, _ = usage(store, profile.project, windows_of(limits), ctx.clock.now(), leaving)
     refuse(exceeded(limits, uses, asks))
-    return place_on_cards(ctx, profile.project, limits, gpus, place, leaving)
+    asked = profile.resources.gpus
+    count = asked if isinstance(asked, int) else None if asked == "auto" else 0
+    return place_on_cards(ctx, profile.project, limits, gpus, place, count, leaving)
 
 
 def place_on_cards(
@@ -124,27 +131,38 @@ def place_on_cards(
     project: str,
     limits: tuple[Limit, ...],
     gpus: GpuReading,
-    place: Callable[[GpuReading], Placement],
+    place: Place,
+    count: int | None,
     leaving: int | None = None,
 ) -> Placement:
-    """Place on as many new cards as the project may still take. Raises HeldError."""
+    """Place on as many new cards as the project may still take. Raises HeldError.
+
+    place: on these cards, None = wherever it fits. count: how many it must be, None = as few as do, 0 = they are named.
+    """
     store = QuotaStore(ctx.db)
-    found = place(gpus)
+    found = place(None)
     excess = _too_many(store, project, limits, found, leaving)
     if not excess:
         return found
     held = {card.uuid for card in store.cards(project, leaving)}
-    left = (excess[0].limit.amount or 0) - len(held)
-    others = [c for c in cards(ctx, gpus, leaving=leaving) if c.uuid not in held]
-    others.sort(key=lambda card: -room(card, 0))
-    allowed = held | {card.uuid for card in others[: max(0, left)]}
-    try:
-        found = place(gpus._replace(cards=tuple(c for c in gpus.cards if c.uuid in allowed)))
-    except HeldError:
-        refuse(excess)
-        raise
-    refuse(_too_many(store, project, limits, found, leaving))
+    left = max(0, (excess[0].limit.amount or 0) - len(held))
+    seen = sorted(cards(ctx, gpus, leaving=leaving), key=lambda card: (card.free_mib, card.number))
+    for names in _choices([card.uuid for card in seen], held, left, count):
+        try:
+            return place(names)
+        except HeldError:
+            continue
+    refuse(excess)
     return found
+
+
+def _choices(uuids: list[str], held: set[str], left: int, count: int | None) -> Iterator[tuple[str, ...]]:
+    """Sets of cards with no more than `left` that the project does not hold, the smallest first."""
+    sizes = range(1, len(uuids) + 1) if count is None else (count,) if count else ()
+    allowed = (
+        names for size in sizes for names in combinations(uuids, size) if len(set(names) - held) <= left
+    )
+    return islice(allowed, _TRIES)
 
 
 def _too_many(
@@ -170,7 +188,6 @@ def _asks(profile: Profile, *, on_cards: bool) -> dict[str, int]:
         "instances": 1,
         "cpus": 0 if cpus is None else round(1000 * cpus),
         "memory": profile.resources.memory_mib or 0,
-        "max_priority": profile.priority,
     }
     wanted = WINDOWED if on_cards else WINDOWED - ON_CARDS
     return asks | dict.fromkeys(wanted, 0)

@@ -55,8 +55,8 @@ SHARES = (
         "gpus run",
         MACHINE,
         "Reserve cards, run a command on them, give them back.\n\n"
-        "The command runs in the foreground, with CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES set to the uuids of its "
-        "cards and LLAMAAGENT_LEASE to the number of the lease. Signals are passed on; the exit code is the command's, "
+        "The command runs in the foreground, with CUDA_VISIBLE_DEVICES (or HIP_VISIBLE_DEVICES) set to the uuids of "
+        "its cards and LLAMAAGENT_LEASE to the number of the lease. Signals are passed on. The exit code is its own, "
         "128 and the signal that ended it, 127 for a command that is not there, 77 when there is no room. The lease "
         "ends with the command, whatever becomes of this program.",
         "leases:run",
