@@ -53,6 +53,10 @@ class _Grouped(click.Group):
             raise click.UsageError(f"no command '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
     def format_commands(
         self,
         ctx: click.Context,
@@ -78,17 +82,22 @@ class _Documented(click.Command):
         if self.spec.args:
             with formatter.section("Arguments"):
                 formatter.write_dl([(_shown(arg), arg.help) for arg in self.spec.args])
-        shared = {option.name for option in COMMON}
-        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
-        for title, common in (("Options", False), ("Common options", True)):
-            found = [
-                record
-                for option in options
-                if (option.name in shared) == common and (record := option.get_help_record(ctx)) is not None
-            ]
-            if found:
-                with formatter.section(title):
-                    formatter.write_dl(found)
+        _write_options(self, ctx, formatter)
+
+
+def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """A command's own options, then those that every command takes."""
+    shared = {option.name for option in COMMON}
+    options = [parameter for parameter in command.get_params(ctx) if isinstance(parameter, click.Option)]
+    for title, common in (("Options", False), ("Common options", True)):
+        found = [
+            record
+            for option in options
+            if (option.name in shared) == common and (record := option.get_help_record(ctx)) is not None
+        ]
+        if found:
+            with formatter.section(title):
+                formatter.write_dl(found)
 
 
 def _shown(arg: Arg) -> str:

@@ -86,8 +86,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     borders = Borders(asked.gpus, asked.git)
     declared = declare(ctx, asked)
     _forget_lapsed(ctx, declared)
-    _keep_quotas(ctx)
-    _settle_leases(ctx)
+    _keep_shares(ctx)
     _settle_cut(ctx)
     done: list[Action] = []
     sure: set[str | None] = {None} if _seen_lately(ctx) else set()
@@ -148,16 +147,12 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
             ctx.wishes.lapse(name)
 
 
-def _keep_quotas(ctx: Context) -> None:
-    """The table `quotas` shows the limits of the settings; as long as they are the same, nothing is loaded for it."""
+def _keep_shares(ctx: Context) -> None:
+    """Limits as the settings have them now, and leases only as long as they last. Nothing is loaded without need."""
     if ctx.samples.metadata(LIMITS_KEY) != limits_text(ctx.settings.projects):
         from llamaagent.reconcile.quotas import keep_settings
 
         keep_settings(ctx)
-
-
-def _settle_leases(ctx: Context) -> None:
-    """A lease ends with its time, or with the process that it was for."""
     if ctx.instances.any_lease():
         from llamaagent.reconcile.leases import settle_leases
 
