@@ -149,3 +149,15 @@ def test_plan_says_it_before_a_pass_and_check_warns_of_nothing(fake_site: Site, 
     assert "projects" not in done.err
     if said == "plan":
         assert "0 of 0 instances are used" in done.out
+
+
+def test_a_plan_counts_what_the_same_pass_starts_before(fake_site: Site) -> None:
+    fake_site.settings(projects={"research": {"instances": 3, "cpus": 4}})
+    for name, cpus in (("alpha", 3), ("beta", 2), ("gamma", 1)):
+        fake_site.profile(name, project="research", resources={"cpus": cpus})
+    planned = {row["profile"]: row for row in json.loads(fake_site.run("plan", "--json").out)}
+    assert [planned[name]["action"] for name in ("alpha", "beta", "gamma")] == ["start", "hold", "start"]
+    assert "3 of 4 CPU cores are used (alpha 3), and this asks for 2 more" in str(planned["beta"]["detail"])
+    fake_site.once()
+    rows = fake_site.newest()
+    assert [rows[name]["status"] for name in ("alpha", "beta", "gamma")] == ["loading", "created", "loading"]

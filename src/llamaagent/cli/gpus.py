@@ -6,6 +6,7 @@ import json
 import os
 
 from llamaagent.cli.output import chosen_format, clean, emit, say
+from llamaagent.cli.rows import moment
 from llamaagent.cli.site import context, database, load, reading
 from llamaagent.store.read import select
 
@@ -54,7 +55,17 @@ def run(values: Values) -> int:
             print(
                 f"  gpu {row['idx']}: pid {holder['pid']} holds {holder['memory_mib'] or '?'} MiB ({clean(str(who))})"
             )
+        for one in row["reservations"] if isinstance(row["reservations"], list) else ():
+            if one.get("kind") == "lease":
+                print(f"  gpu {row['idx']}: {clean(_lease(one))}")
     return 0
+
+
+def _lease(one: dict[str, object]) -> str:
+    what = "the card" if one["memory_mib"] is None else f"{one['memory_mib']} MiB"
+    until = f", until {moment(one['expires_ts'])}" if one["expires_ts"] is not None else ""
+    why = f" ({one['reason']})" if one["reason"] else ""
+    return f"lease {one['lease_id']} of {one['holder']} has {what}{until}{why}"
 
 
 def _database(opened: Opened) -> AbstractContextManager[Connection]:

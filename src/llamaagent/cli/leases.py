@@ -41,22 +41,19 @@ LEASE = "LLAMAAGENT_LEASE"
 def allocate(values: Values) -> int:
     """Lend cards to whoever asks, or refuse (77) and name the holders."""
     opened = _opened(values)
-    granted = _grant(values, opened, None, "gpus allocate")
-    lease_id, given = granted.lease_id, granted.placement
-    row = {"lease_id": lease_id, "gpus": list(given.uuids), "holder": actor().name}
-    row |= {"memory_mib": given.memory_mib if values.text("gpu_memory") else None}
-    row |= {"exclusive": values.flag("exclusive") or not values.text("gpu_memory")}
-    row |= {"project": values.text("project") or "default", "reason": values.text("reason")}
-    expires = until(values, opened.clock.now())
-    row |= {"created_ts": opened.clock.now(), "expires_ts": expires}
+    ask = _ask(values, opened)
+    granted = _grant(opened, ask, "gpus allocate")
     if chosen_format(values) != "table":
+        row = {**ask._asdict(), "lease_id": granted.lease_id, "gpus": list(granted.placement.uuids)}
+        row |= {"exclusive": ask.need.exclusive, "holder": actor().name, "created_ts": granted.ts}
+        row |= {"memory_mib": None if ask.memory_mib is None else granted.placement.memory_mib}
         emit(values, [row], _COLUMNS)
         return 0
     for name, value in visible(granted).items():
         print(f"export {name}={value}")
-    ends = f"until {moment(expires)}" if expires is not None else "until it is released"
+    ends = f"until {moment(ask.expires_ts)}" if ask.expires_ts is not None else "until it is released"
     if not values.flag("quiet"):
-        say(f"lease {lease_id}, {ends}: llamaagent gpus release {lease_id}")
+        say(f"lease {granted.lease_id}, {ends}: llamaagent gpus release {granted.lease_id}")
     return 0
 
 
@@ -108,7 +105,8 @@ def run(values: Values) -> int:
         say(f"{command[0]}: no such program")
         return NOT_FOUND
     opened = _opened(values)
-    granted = _grant(values, opened, identify(os.getpid()), "gpus run", " ".join(command))
+    ask = _ask(values, opened, identify(os.getpid()), " ".join(command))
+    granted = _grant(opened, ask, "gpus run")
     lease_id = granted.lease_id
     child = prepare(command, {**os.environ, **visible(granted), LEASE: str(lease_id)})
     try:
@@ -144,23 +142,26 @@ def _give_back(opened: Opened, lease_id: int) -> None:
         say(f"lease {lease_id} could not be released now ({error}); the next pass does it")
 
 
-def _grant(
-    values: Values, opened: Opened, process: Identity | None, action: str, command: str | None = None
-) -> Granted:
-    from llamaagent.reconcile.gates import HeldError
-    from llamaagent.reconcile.leases import grant
-
-    now = opened.clock.now()
-    memory, gpus = _memory(values), _gpus(values)
-    ask = LeaseAsk(
-        gpus=gpus,
-        memory_mib=memory,
+def _ask(
+    values: Values, opened: Opened, process: Identity | None = None, command: str | None = None
+) -> LeaseAsk:
+    """What the command line asks for. Raises UsageError."""
+    return LeaseAsk(
+        gpus=_gpus(values),
+        memory_mib=_memory(values),
         exclusive=values.flag("exclusive"),
         project=values.text("project") or "default",
         reason=values.text("reason") or (command[:200] if command else None),
-        expires_ts=until(values, now),
+        expires_ts=until(values, opened.clock.now()),
         process=process,
     )
+
+
+def _grant(opened: Opened, ask: LeaseAsk, action: str) -> Granted:
+    """Lend them. Raises RefusedError with who has the cards."""
+    from llamaagent.reconcile.gates import HeldError
+    from llamaagent.reconcile.leases import grant
+
     with database(opened, write=True) as db:
         claim(db, opened)
         try:

@@ -53,6 +53,7 @@ class Granted(NamedTuple):
     """A lease that was given. cards: every card of the host as it was then."""
 
     lease_id: int
+    ts: int
     placement: Placement
     cards: tuple[GpuSample, ...]
 
@@ -73,7 +74,7 @@ def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> Granted:
         details = {"gpus": list(given.uuids), "memory_mib": ask.memory_mib, "project": ask.project}
         details |= {"reason": ask.reason, "expires_ts": ask.expires_ts}
         AuditStore(ctx.db).note(by, action, ("gpu", str(lease_id)), now, details)
-    return Granted(lease_id, given, gpus.cards)
+    return Granted(lease_id, now, given, gpus.cards)
 
 
 def _read_cards(ctx: Context) -> GpuReading:

@@ -165,6 +165,26 @@ def _choices(uuids: list[str], held: set[str], left: int, count: int | None) -> 
     return islice(allowed, _TRIES)
 
 
+def refuse_beside(
+    ctx: Context, profile: Profile, placed: Placement, planned: Iterable[tuple[Profile, Placement]]
+) -> None:
+    """For a plan: refuse what does not fit beside the launches that the pass makes before it. Raises HeldError."""
+    mine = [(one, where) for one, where in planned if one.project == profile.project]
+    found = limits(ctx, profile.project) if mine else ()
+    if not found:
+        return
+    store = QuotaStore(ctx.db)
+    uses, _ = usage(store, profile.project, {}, ctx.clock.now())
+    held = {card.uuid for card in store.cards(profile.project)}
+    for one, where in mine:
+        for resource, amount in _asks(one, on_cards=False).items():
+            uses[resource] = (*uses.get(resource, ()), Use(one.name, amount))
+        uses["gpus"] += tuple(Use(f"{uuid} ({one.name})", 1) for uuid in sorted({*where.uuids} - held))
+        held |= {*where.uuids}
+    asks = {name: amount for name, amount in _asks(profile, on_cards=False).items() if name not in WINDOWED}
+    refuse(exceeded(found, uses, asks | {"gpus": len({*placed.uuids} - held)}))
+
+
 def _too_many(
     store: QuotaStore, project: str, limits: tuple[Limit, ...], found: Placement, leaving: int | None
 ) -> tuple[Excess, ...]:
