@@ -765,6 +765,10 @@ CREATE TABLE reservations (
     created_ts INTEGER NOT NULL,
     expires_ts INTEGER,
     released_ts INTEGER,
+    lease_id INTEGER,                        -- of a lease: the id of its first row; a row for each card
+    boot_id TEXT,                            -- of a lease that ends with a process: which one it is
+    pid INTEGER,
+    start_ticks INTEGER,
     CHECK ((kind = 'instance') = (instance_id IS NOT NULL))
 ) STRICT;
 CREATE INDEX reservations_live ON reservations (gpu_id) WHERE released_ts IS NULL;
@@ -773,6 +777,7 @@ CREATE UNIQUE INDEX reservations_live_instance ON reservations (instance_id, gpu
 CREATE INDEX reservations_instance ON reservations (instance_id);
 CREATE INDEX reservations_gpu ON reservations (gpu_id);
 CREATE INDEX reservations_user ON reservations (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX reservations_project ON reservations (project, released_ts);
 
 -- Limits of projects, one row for each. No row: no limit. A row with NULL: no limit either, said expressly.
 -- A row of origin 'override' is stronger than the settings' one until `until_ts`. Units of `amount`:

@@ -669,7 +669,8 @@ SELECT
        FROM (SELECT json_object(
                 'id', r.id, 'kind', r.kind, 'holder', r.holder, 'project', r.project, 'memory_mib', r.memory_mib,
                 'exclusive', json(iif(r.exclusive, 'true', 'false')), 'instance_id', r.instance_id,
-                'reason', r.reason, 'created_ts', r.created_ts, 'expires_ts', r.expires_ts) AS one
+                'reason', r.reason, 'created_ts', r.created_ts, 'expires_ts', r.expires_ts,
+                'lease_id', r.lease_id) AS one
              FROM reservations AS r
             WHERE r.gpu_id = g.id AND r.released_ts IS NULL
               AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))

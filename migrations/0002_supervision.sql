@@ -102,3 +102,9 @@ BEGIN
            generated_tokens_total = generated_tokens_total + coalesce(NEW.generated_tokens, 0)
      WHERE id = NEW.instance_id;
 END;
+-- Leases of cards: a row for each card, and the process with which one ends.
+ALTER TABLE reservations ADD COLUMN lease_id INTEGER;
+ALTER TABLE reservations ADD COLUMN boot_id TEXT;
+ALTER TABLE reservations ADD COLUMN pid INTEGER;
+ALTER TABLE reservations ADD COLUMN start_ticks INTEGER;
+CREATE INDEX reservations_project ON reservations (project, released_ts);

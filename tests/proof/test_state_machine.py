@@ -24,6 +24,7 @@ from passer import Passer
 from scratch_site import PORTS_PER_SITE, Site, eventually, kill, living
 from shifted import ShiftedClock
 
+from llamaagent.domain.actor import Actor
 from llamaagent.domain.wish import Override
 from llamaagent.launch.adopt import find_launched
 from llamaagent.store import open_database
@@ -111,7 +112,7 @@ class Supervised(RuleBasedStateMachine):
     def say(self, name: str, action: str) -> None:
         db = open_database(self.site.database)
         word = Override(name, action, self.clock.now(), None, None, "ann", None)
-        WishStore(db).say(word, os.getuid(), None, self.clock.now())
+        WishStore(db).say(word, Actor(os.getuid(), "ann"), None, self.clock.now())
         db.close()
 
     @rule(name=some.sampled_from(NAMES))

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from carded_site import CardedSite, build_nvml
 from scratch_site import PORTS_PER_SITE, Site
 
 if TYPE_CHECKING:
@@ -50,3 +51,18 @@ def fake_site(tmp_path: Path, port_block: tuple[int, int], fake_server: str) -> 
     made = Site(tmp_path, port_block, fake_server, str(model))
     yield made
     made.stop_all()
+
+
+@pytest.fixture(scope="session")
+def scripted_nvml(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of an NVML whose cards a test writes down."""
+    return build_nvml(tmp_path_factory.mktemp("scripted_nvml"))
+
+
+@pytest.fixture
+def carded(fake_site: Site, scripted_nvml: str) -> CardedSite:
+    """The fake site on a host with two cards of 1000 and 2000 MiB; 100 MiB of each stay free."""
+    fake_site.settings(headroom={"gpu_memory": "100MiB"})
+    made = CardedSite(fake_site, scripted_nvml)
+    made.say(aaaa=1000, bbbb=2000)
+    return made

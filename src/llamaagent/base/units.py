@@ -28,6 +28,7 @@ _SIZE = {
 }
 _AMOUNT = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 _WINDOW = {"hour": HOUR, "day": DAY, "week": WEEK, "month": 30 * DAY}
+WINDOW_NAMES: dict[int | None, str] = {seconds: name for name, seconds in _WINDOW.items()}
 _CENTURIES = 300 * 365 * DAY
 _LIMIT = 2**63 - 1  # what a row can hold
 
@@ -181,8 +182,7 @@ def format_rate(rate: tuple[float, int]) -> str:
     >>> format_rate((5000000.0, 86400))
     '5M/day'
     """
-    names = {seconds: name for name, seconds in _WINDOW.items()}
-    return f"{format_count(rate[0])}/{names[rate[1]]}"
+    return f"{format_count(rate[0])}/{WINDOW_NAMES[rate[1]]}"
 
 
 def parse_when(text: str, now: int, zone: tzinfo | None = None, *, future: bool = False) -> int:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from llamaagent.base.errors import REFUSED, CannotCreateError, RefusedError
+from llamaagent.cli.actor import actor
 from llamaagent.cli.output import say
 from llamaagent.cli.run import timeout_s
 from llamaagent.cli.running import tell, write
@@ -13,6 +14,7 @@ from llamaagent.cli.site import claim, context, database, load
 from llamaagent.reconcile.git import describe
 from llamaagent.reconcile.passes import run_pass
 from llamaagent.reconcile.takeover import take_over
+from llamaagent.store.audit import AuditStore
 from llamaagent.store.locks import Lock
 
 if TYPE_CHECKING:
@@ -63,6 +65,9 @@ def _take(values: Values, opened: Opened, db: Connection, good: list[Candidate])
         except RefusedError as error:
             say(f"{one.name}: not taken over, {error}")
             continue
+        with db:
+            details = {"pid": one.server.identity.pid}
+            AuditStore(db).note(actor(), "import adopt", ("profile", one.name), now.clock.now(), details)
         taken.append(one.name)
     if taken:
         _pass(now, db, frozenset(taken))

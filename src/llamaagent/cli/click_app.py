@@ -53,6 +53,10 @@ class _Grouped(click.Group):
             raise click.UsageError(f"no command '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
     def format_commands(
         self,
         ctx: click.Context,
@@ -78,17 +82,22 @@ class _Documented(click.Command):
         if self.spec.args:
             with formatter.section("Arguments"):
                 formatter.write_dl([(_shown(arg), arg.help) for arg in self.spec.args])
-        shared = {option.name for option in COMMON}
-        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
-        for title, common in (("Options", False), ("Common options", True)):
-            found = [
-                record
-                for option in options
-                if (option.name in shared) == common and (record := option.get_help_record(ctx)) is not None
-            ]
-            if found:
-                with formatter.section(title):
-                    formatter.write_dl(found)
+        _write_options(self, ctx, formatter)
+
+
+def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """A command's own options, then those that every command takes."""
+    shared = {option.name for option in COMMON}
+    options = [parameter for parameter in command.get_params(ctx) if isinstance(parameter, click.Option)]
+    for title, common in (("Options", False), ("Common options", True)):
+        found = [
+            record
+            for option in options
+            if (option.name in shared) == common and (record := option.get_help_record(ctx)) is not None
+        ]
+        if found:
+            with formatter.section(title):
+                formatter.write_dl(found)
 
 
 def _shown(arg: Arg) -> str:
@@ -123,7 +132,10 @@ def _command(spec: Spec) -> click.Command:
 
     epilog = f"\b\nExample:\n  {spec.example}" if spec.example else None
     name = spec.name.rpartition(" ")[2]
-    command = _Documented(name, params=parameters, callback=run, help=spec.help, epilog=epilog)
+    taken = {"allow_interspersed_args": not any(arg.rest for arg in spec.args)}
+    command = _Documented(
+        name, params=parameters, callback=run, help=spec.help, epilog=epilog, context_settings=taken
+    )
     command.spec = spec
     command.section = spec.group  # type: ignore[attr-defined]
     return command
@@ -147,11 +159,32 @@ def build() -> click.Group:
             continue
         group = root.commands.get(first)
         if not isinstance(group, click.Group):
-            group = _Grouped(first, help=f"{GROUP_HELP.get(first, first)}")
-            group.section = spec.group  # type: ignore[attr-defined]
+            group = _group(first, spec, group)
             root.add_command(group)
         group.add_command(_command(spec))
     return root
+
+
+def _group(name: str, spec: Spec, alone: click.Command | None) -> click.Group:
+    """A group of commands; one whose name is a command too (alone) is that command when nothing follows."""
+    group = _Grouped(name, help=f"{GROUP_HELP.get(name, name)}")
+    if alone is not None:
+        run = alone.callback
+
+        def without_word(**given: object) -> object:
+            context = click.get_current_context()
+            return run(**given) if run is not None and context.invoked_subcommand is None else None
+
+        group = _Grouped(
+            name,
+            params=alone.params,
+            callback=without_word,
+            invoke_without_command=True,
+            help=alone.help,
+            epilog=alone.epilog,
+        )
+    group.section = spec.group  # type: ignore[attr-defined]
+    return group
 
 
 GROUP_HELP = {

@@ -94,6 +94,8 @@ def migrate(values: Values) -> int:
 
 
 def _bring(values: Values, *, create: bool) -> int:
+    from llamaagent.cli.actor import actor
+    from llamaagent.store.audit import AuditStore
     from llamaagent.store.info import stored_version
 
     opened = load(values, need_settings=False)
@@ -102,7 +104,12 @@ def _bring(values: Values, *, create: bool) -> int:
     with database(opened, write=True, create=create) as db:
         if opened.site_path:
             claim(db, opened)
-    now = stored_version(opened.database)
+        now = stored_version(opened.database)
+        if before != now:
+            with db:
+                details = {"from": before, "to": now}
+                action = "db init" if before is None else "db migrate"
+                AuditStore(db).note(actor(), action, ("database", None), opened.clock.now(), details)
     word = "created" if before is None else f"migrated from version {before}"
     print(f"{opened.database}: {'already_current' if before == now else word}, schema version {now}")
     return 0

@@ -148,5 +148,7 @@ def _note(one: Row | None) -> str:
     if one is None:
         return "-"
     until = f"until {moment(one['expires_ts'])}" if one["expires_ts"] else ""
-    lease = f"lease: {clean(str(one['reason']))}" if one["kind"] == "lease" and one["reason"] else ""
+    lease = f"lease {one['lease_id']}" if one["kind"] == "lease" else ""
+    if lease and one["reason"]:
+        lease = f"{lease}: {clean(str(one['reason']))}"
     return ", ".join(word for word in (lease, until) if word) or "-"

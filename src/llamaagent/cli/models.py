@@ -7,10 +7,12 @@ import os
 import sys
 
 from llamaagent.base.errors import BAD_INPUT, FINE, NOT_FINE, UsageError
+from llamaagent.cli.actor import actor
 from llamaagent.cli.output import cell, clean, emit, emit_object, say
 from llamaagent.cli.rows import moment
 from llamaagent.cli.run import refuse_broken_settings
 from llamaagent.cli.site import claim, database, load, reading
+from llamaagent.store.audit import AuditStore
 from llamaagent.store.models import ModelStore, list_files, one_file
 
 TYPE_CHECKING = False
@@ -213,7 +215,13 @@ def favorite(values: Values) -> int:
     opened = load(values, need_settings=False)
     with database(opened, write=True, create=False) as db:
         row = _one(name, _matches(name, list_files(db).rows))
-        changed = ModelStore(db).favor(int(str(row["id"])), wanted)
+        with db:
+            changed = ModelStore(db).favor(int(str(row["id"])), wanted)
+            if changed:
+                details = {"favorite": wanted}
+                AuditStore(db).note(
+                    actor(), "models favorite", ("model", str(row["path"])), opened.clock.now(), details
+                )
     word = "favorite" if wanted else "no_favorite"
     print(f"{clean(str(row['path']))}: {word if changed else f'already_{word}'}")
     return FINE
@@ -232,7 +240,10 @@ def prune(values: Values) -> int:
             for file, state in where.items()
             if state == "gone" or (state == "away" and values.flag("yes"))
         ]
-        store.forget(file.id for file in gone)
+        with db:
+            store.forget(file.id for file in gone)
+            for file in gone:
+                AuditStore(db).note(actor(), "models prune", ("model", file.path), opened.clock.now())
     for file in gone:
         print(clean(file.path))
     kept: dict[str, int] = {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.admission import Placement
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Action, Plan
+    from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.declared import Declared
 
@@ -70,8 +71,10 @@ def run(values: Values) -> int:
 def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: Declared) -> tuple[Action, ...]:
     """The plan with what would be said to each start and change: where it goes, or why it is held."""
     from llamaagent.reconcile.gates import HeldError, ask, ask_before_change
+    from llamaagent.reconcile.quotas import refuse_beside
     from llamaagent.reconcile.starting import held
 
+    planned: list[tuple[Profile, Placement]] = []
     gpus: GpuReading | None = None
     made: list[Action] = []
     running = {row.profile: row for row in rows}
@@ -87,6 +90,8 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
                 placement = ask_before_change(ctx, profile, running[action.profile], gpus)
             else:
                 placement = ask(ctx, profile, rows, gpus).placement
+                refuse_beside(ctx, profile, placement, planned)
+                planned.append((profile, placement))
                 gpus = _less(gpus, placement)
         except HeldError as error:
             made.append(held(profile, error)._replace(instance_id=action.instance_id))

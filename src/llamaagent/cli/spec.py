@@ -21,12 +21,13 @@ class Opt(NamedTuple):
 
 
 class Arg(NamedTuple):
-    """Positional words. rest: everything after them, options included, is taken as it is (after `--`)."""
+    """Positional words. rest: everything from the first of them on, options included, is taken as it is."""
 
     name: str
     help: str
     many: bool = False
     required: bool = False
+    rest: bool = False
 
 
 class Spec(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from llamaagent.base.errors import NOT_FINE, REFUSED, RefusedError, UsageError
+from llamaagent.cli.actor import actor
 from llamaagent.cli.output import say
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
+from llamaagent.cli.spans import until
 from llamaagent.domain import instance as st
 from llamaagent.domain.lifecycle import follows
 from llamaagent.domain.plan import DETACH, FORGET, Action
@@ -54,7 +54,7 @@ def reset(values: Values) -> int:
         claim(db, opened)
         names = _names(values, opened, db)
         for name in sorted(names):
-            WishStore(db).unsay(name, "reset", user(), os.getuid(), values.text("note"), opened.clock.now())
+            WishStore(db).unsay(name, "reset", actor(), values.text("note"), opened.clock.now())
         if values.flag("no_wait"):
             return 0
         return _reach(values, opened, db, names, _as_wished)
@@ -73,7 +73,7 @@ def rm(values: Values) -> int:
             )
         wishes, now = WishStore(db), opened.clock.now()
         for name in sorted(names):
-            wishes.unsay(name, "rm", user(), os.getuid(), values.text("note"), now)
+            wishes.unsay(name, "rm", actor(), values.text("note"), now)
             wishes.retire(name, now)
         code = _reach(values, opened, db, names, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
@@ -173,26 +173,11 @@ def _say_override(values: Values, opened: Opened, db: Connection, name: str, act
     kept = WishStore(db).last_hashes()  # a file with faults: what it declared last is in force
     if action in {"start", "restart"} and name not in declared and name not in kept:
         raise UsageError(f"{name} is declared by no file on this host, so nothing can be started")
-    override = Override(name, action, now, _until(values, now), declared.get(name), user(), None)
+    override = Override(name, action, now, until(values, now), declared.get(name), user(), None)
     with db:
-        WishStore(db).say(override, os.getuid(), values.text("note"), now)
+        WishStore(db).say(override, actor(), values.text("note"), now)
         if action == "restart" and not values.flag("outdated"):
             WishStore(db).accept(name)  # what was rolled back is tried again
-
-
-def _until(values: Values, now: int) -> int | None:
-    from llamaagent.base.units import UnitError, parse_duration, parse_when
-
-    length, until = values.text("for"), values.text("until")
-    if length is not None and until is not None:
-        raise UsageError("--for and --until exclude each other")
-    try:
-        if length is not None:
-            seconds = parse_duration(length)
-            return None if seconds is None else now + seconds
-        return None if until is None else parse_when(until, now, future=True)
-    except UnitError as error:
-        raise UsageError(f"{'--for' if length else '--until'}: {error}") from error
 
 
 def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
@@ -276,9 +261,4 @@ def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:
 
 def user() -> str:
     """Who asks, by the real uid: a name that a log can keep."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    return actor().name

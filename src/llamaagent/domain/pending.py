@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
 
 _SETTINGS = {
-    "projects": "projects",
     "cache.enabled": "cache_enabled",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")

@@ -59,6 +59,7 @@ REASONS = (
     "cpu",  # the machine's cores are claimed already
     "disk",  # a download would fill the disk
     "on-cpu",  # it has a card, and nothing of it is on one
+    "quota",  # a limit of its project stands in the way
     "unsupported",  # declared, but this version does not launch that kind
     "reboot",  # the machine was started again since
     "not-launched",  # the agent died between its intent and the spawn

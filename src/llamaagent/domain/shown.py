@@ -18,6 +18,7 @@ HELD_WORDS = {
     "disk": "no disk space",
     **WORDS,
     "port-taken": "port taken",
+    "quota": "quota",
     "unsupported": "not supported yet",
     "not-found": "not running",
 }

@@ -167,33 +167,43 @@ def _start(
     borders: Borders,
 ) -> Action:
     now = ctx.clock.now()
-    hashes = (profile.launch_hash, profile.profile_hash)
-    more: dict[str, object] = {"project": profile.project, "model_path": profile.model.path}
-    more["restarts"] = _restarts(row, profile, action)
-    kind = profile.runtime.kind
+    reserved = ctx.instances.reservations()
     try:
         rows = ctx.instances.newest()  # this very pass may have launched one that does not listen yet
         prepared = prepare(ctx, profile, rows, borders.gpus(), borders.git())
     except HeldError as error:
         hold = held(profile, error)
-        instance_id, news = ctx.instances.hold(row, profile.name, kind, hashes, hold, now, **more)
+        instance_id, news = _held_row(ctx, hold, row, profile, _restarts(row, profile, action), now)
         if news:
             tell(ctx, hold, now)
         return hold._replace(instance_id=instance_id)
-    action = action._replace(arithmetic=(*action.arithmetic, *prepared.arithmetic))
+    done = action._replace(arithmetic=(*action.arithmetic, *prepared.arithmetic))
     ctx.checkpoint("before-intent")
     with ctx.db:
-        ctx.samples.know_gpus(borders.gpus().cards, prepared.intent.boot_id, now)
-        instance_id, _ = ctx.instances.hold(row, profile.name, kind, hashes, action, now, **more)
-        ctx.instances.intend(instance_id, prepared.intent, prepared.claims, action, now)
-        ctx.wishes.done(profile.name, now)  # a restart of what was not running
+        overtaken = ctx.instances.reservations() != reserved
+        if not overtaken:
+            ctx.samples.know_gpus(borders.gpus().cards, prepared.intent.boot_id, now)
+            instance_id, _ = _held_row(ctx, done, row, profile, _restarts(row, profile, action), now)
+            ctx.instances.intend(instance_id, prepared.intent, prepared.claims, done, now)
+            ctx.wishes.done(profile.name, now)  # a restart of what was not running
+    if overtaken:  # somebody was lent a card between the look and the transaction
+        return _start(ctx, action, row, profile, borders)
     try:
         launch(ctx, prepared, instance_id)
     except StorageError:
         raise
     except LlamaAgentError as error:
         return _not_launched(ctx, profile, instance_id, str(error))
-    return action._replace(instance_id=instance_id)
+    return done._replace(instance_id=instance_id)
+
+
+def _held_row(
+    ctx: Context, action: Action, row: Instance | None, profile: Profile, restarts: int, now: int
+) -> tuple[int, bool]:
+    """The row of what is not launched yet; its id, and whether it is news."""
+    more = {"project": profile.project, "model_path": profile.model.path, "restarts": restarts}
+    hashes = (profile.launch_hash, profile.profile_hash)
+    return ctx.instances.hold(row, profile.name, profile.runtime.kind, hashes, action, now, **more)
 
 
 def _not_launched(ctx: Context, profile: Profile, instance_id: int, detail: str) -> Action:

@@ -96,7 +96,7 @@ def place_launch(
     need = need_of(profile, reckoned.needed_mib, _missing(ctx, profile, gpus))
     left = usable(profile.resources.gpus, gpus.cards, gpus.missing)
     if isinstance(left, Refusal):
-        raise HeldError(left.reason, left.detail, (*left.arithmetic, *_holders(ctx, gpus, rows)))
+        raise HeldError(left.reason, left.detail, (*left.arithmetic, *named_holders(ctx, gpus, rows)))
     seen = cards(ctx, gpus._replace(cards=left), leaving=leaving, rows=rows)
     found = place(need, seen, ctx.settings.headroom.gpu_memory_mib)
     if isinstance(found, Placement):
@@ -142,7 +142,7 @@ def _refused(
             Arithmetic(f"gpu{numbers[uuid]}_not_back_mib", sum(given.values()))
             for uuid, given in late.items()
         )
-    return HeldError(reason, detail, (*figures, *_holders(ctx, gpus, rows)))
+    return HeldError(reason, detail, (*figures, *named_holders(ctx, gpus, rows)))
 
 
 def _not_back(ctx: Context, gpus: GpuReading) -> dict[str, dict[str, int]]:
@@ -163,7 +163,7 @@ def _not_back(ctx: Context, gpus: GpuReading) -> dict[str, dict[str, int]]:
     return found
 
 
-def _holders(ctx: Context, gpus: GpuReading, rows: tuple[Instance, ...]) -> tuple[Arithmetic, ...]:
+def named_holders(ctx: Context, gpus: GpuReading, rows: tuple[Instance, ...]) -> tuple[Arithmetic, ...]:
     """Who has the memory of each card, in words: a refusal names them."""
     from llamaagent.reconcile.record import holders_of
 
@@ -174,6 +174,8 @@ def _holders(ctx: Context, gpus: GpuReading, rows: tuple[Instance, ...]) -> tupl
         told[one.uuid].append(f"{who} holds {'?' if one.memory_mib is None else one.memory_mib} MiB")
     for reserved in ctx.instances.reservations():
         if reserved.uuid in told:
-            told[reserved.uuid].append(f"{reserved.holder} has reserved {reserved.memory_mib} MiB")
+            lease = "" if reserved.lease_id is None else f"lease {reserved.lease_id} of "
+            what = "the card" if reserved.memory_mib is None else f"{reserved.memory_mib} MiB"
+            told[reserved.uuid].append(f"{lease}{reserved.holder} has reserved {what}")
     named = [(card.index, "; ".join(told[card.uuid])) for card in gpus.cards if told[card.uuid]]
     return tuple(Arithmetic(f"gpu{index}_holders", text) for index, text in named)

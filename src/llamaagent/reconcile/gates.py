@@ -20,13 +20,14 @@ from llamaagent.reconcile.owners import owners
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.cardgate import Reckoned
     from llamaagent.reconcile.context import Context
+    from llamaagent.store.instances import Reservation
 
 
 class HeldError(Exception):
@@ -102,7 +103,13 @@ def _placed(
 
     key = memory_key(profile, file, binary, stored_fit(ctx, profile) if gpus.cards else None)
     reckoned = reckon(ctx, profile, gpus, file[0], key)
-    placement = place_launch(ctx, profile, gpus, reckoned, rows, leaving=leaving)
+    placement = _within_quota(
+        ctx,
+        profile,
+        gpus,
+        lambda one: place_launch(ctx, one, gpus, reckoned, rows, leaving=leaving),
+        leaving,
+    )
     return None if key is None else key.parameters_hash, reckoned, placement
 
 
@@ -119,6 +126,27 @@ def _host(
         from llamaagent.reconcile.hostgate import admit
 
         admit(ctx, profile, file, binary, leaving=leaving)
+
+
+def _within_quota(
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    place: Callable[[Profile], Placement],
+    leaving: int | None = None,
+) -> Placement:
+    """Place it, within the limits of its project where there are any. place: the profile, maybe on cards we name."""
+    from llamaagent.reconcile.quotas import limits, place_within
+
+    found = limits(ctx, profile.project)
+    if not found:
+        return place(profile)
+
+    def on(names: tuple[str, ...] | None) -> Placement:
+        asked = profile.resources if names is None else profile.resources._replace(gpus=names)
+        return place(profile._replace(resources=asked))
+
+    return place_within(ctx, profile, found, gpus, on, leaving)
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
@@ -203,6 +231,10 @@ def cards(
         return ()
     pids = owners(ctx.host, ctx.instances.newest() if rows is None else rows, gpus)
     reserved = ctx.instances.reservations()
+    if any(r.lease_id is not None for r in reserved):
+        from llamaagent.reconcile.leases import processes_of
+
+        pids |= {pid: -lease for pid, lease in processes_of(ctx, gpus, pids).items()}  # as Reservation.owner
     made: list[Card] = []
     for card in gpus.cards:
         used: dict[int, int] = {}
@@ -211,14 +243,21 @@ def cards(
             if owner is not None:
                 used[owner] = used.get(owner, 0) + (holder.memory_mib or 0)
         mine = [r for r in reserved if r.uuid == card.uuid and (leaving is None or r.instance_id != leaving)]
-        unused = sum(max(0, (r.memory_mib or 0) - used.get(r.instance_id or 0, 0)) for r in mine)
         total = card.memory_total_mib or 0
+        unused = sum(max(0, _promised_mib(r, total) - used.get(r.owner, 0)) for r in mine)
         free = (
             card.memory_free_mib if card.memory_free_mib is not None else total - (card.memory_used_mib or 0)
         )
         free += used.get(leaving, 0) if leaving is not None else 0
-        reserving = {r.instance_id for r in mine}  # what is only watched holds memory without a reservation
+        reserving = {r.owner for r in mine}  # what is only watched holds memory without a reservation
         foreign = sum(1 for holder in card.holders if pids.get(holder.pid, -1) not in {*reserving, leaving})
         exclusive = any(r.exclusive for r in mine)
         made.append(Card(card.uuid, card.index, total, free, unused, exclusive, len(mine) + foreign))
     return tuple(made)
+
+
+def _promised_mib(reserved: Reservation, total_mib: int) -> int:
+    """What a reservation takes of a card of this size; a lease without a size takes all of it."""
+    if reserved.memory_mib is None:
+        return total_mib if reserved.lease_id is not None else 0
+    return reserved.memory_mib

@@ -17,7 +17,7 @@ from llamaagent.reconcile.probing import Probes
 from llamaagent.reconcile.record import Recorded, record
 from llamaagent.reconcile.retiring import held_back, hold_back, retire
 from llamaagent.reconcile.subjects import world
-from llamaagent.store.samples import CUT_KEY
+from llamaagent.store.samples import CUT_KEY, LIMITS_KEY, limits_text
 from llamaagent.store.watched import WatchedStore
 
 TYPE_CHECKING = False
@@ -86,6 +86,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
     borders = Borders(asked.gpus, asked.git)
     declared = declare(ctx, asked)
     _forget_lapsed(ctx, declared)
+    _keep_shares(ctx)
     _settle_cut(ctx)
     done: list[Action] = []
     sure: set[str | None] = {None} if _seen_lately(ctx) else set()
@@ -144,6 +145,18 @@ def _forget_lapsed(ctx: Context, declared: Declared) -> None:
     for name, override in ctx.wishes.overrides().items():
         if ctx.chosen(name) and not still_counts(override, declared.profiles.get(name), now):
             ctx.wishes.lapse(name)
+
+
+def _keep_shares(ctx: Context) -> None:
+    """Limits as the settings have them now, and leases only as long as they last. Nothing is loaded without need."""
+    if ctx.samples.metadata(LIMITS_KEY) != limits_text(ctx.settings.projects):
+        from llamaagent.reconcile.quotas import keep_settings
+
+        keep_settings(ctx)
+    if ctx.instances.any_lease():
+        from llamaagent.reconcile.leases import settle_leases
+
+        settle_leases(ctx)
 
 
 def _settle_cut(ctx: Context) -> None:

@@ -82,7 +82,9 @@ UPDATE instances
        memory_limit_mib = :memory_limit_mib, cpu_limit_milli = :cpu_limit_milli, project = :project,
        kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills,
        sized_context = :sized_context, sized_gpu_layers = :sized_gpu_layers,
-       sized_tensor_split = :sized_tensor_split, parameters_hash = :parameters_hash
+       sized_tensor_split = :sized_tensor_split, parameters_hash = :parameters_hash,
+       user_id = iif(:reason = 'override', (SELECT u.id FROM overrides AS o JOIN users AS u ON u.username = o.username
+                                             WHERE o.profile = instances.profile), NULL)
  WHERE id = :id AND status = 'created';
 
 -- name: update_spawned
@@ -198,9 +200,13 @@ SELECT :instance_id, id, :memory_mib, :exclusive, 'instance', :holder, :project,
 UPDATE reservations SET released_ts = :ts WHERE instance_id = :instance_id AND released_ts IS NULL;
 
 -- name: select_reservations
-SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder
+SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder,
+       iif(r.kind = 'lease', coalesce(r.lease_id, r.id), NULL)
   FROM reservations AS r JOIN gpus AS g ON g.id = r.gpu_id
- WHERE r.released_ts IS NULL;
+ WHERE r.released_ts IS NULL AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'));
+
+-- name: select_any_lease
+SELECT 1 FROM reservations WHERE kind = 'lease' AND released_ts IS NULL LIMIT 1;
 
 -- name: insert_health
 INSERT INTO health_checks (instance_id, ts, last_ts, count, status, http_status, latency_ms, detail)

@@ -82,13 +82,19 @@ class LogPosition(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A live reservation. instance_id None: a lease."""
+    """A live reservation, of an instance or a lease."""
 
     instance_id: int | None
     uuid: str
     memory_mib: int | None
     exclusive: bool
     holder: str | None
+    lease_id: int | None = None
+
+    @property
+    def owner(self) -> int:
+        """One number for whoever has it: the instance's, or the lease's below zero."""
+        return self.instance_id if self.instance_id is not None else -(self.lease_id or 0)
 
 
 class InstanceStore:
@@ -151,13 +157,8 @@ class InstanceStore:
         self, instance_id: int, intent: Intent, claims: Iterable[Claim], action: Action, ts: int
     ) -> None:
         """Commit the intent: after this a process of ours may exist. Reservations are in the same transaction."""
-        given = {
-            **intent._asdict(),
-            "id": instance_id,
-            "ts": ts,
-            "reason": action.reason,
-            "detail": action.detail,
-        }
+        given = {**intent._asdict(), "id": instance_id, "ts": ts}
+        given |= {"reason": action.reason, "detail": action.detail}
         with self._db:
             self._db.execute(_SQL["update_intent"], given)
             self._reserve(instance_id, claims, action, intent.project, ts)
@@ -204,9 +205,10 @@ class InstanceStore:
     def change(self, instance_id: int, status: str, failures: int, action: Action, ts: int) -> None:
         """Running <-> unhealthy."""
         with self._db:
-            given = {"id": instance_id, "status": status, "failures": failures, "ts": ts}
-            given |= {"reason": action.reason, "detail": action.detail}
-            self._db.execute(_SQL["update_status"], given)
+            given = {"id": instance_id, "status": status, "ts": ts, "failures": failures}
+            self._db.execute(
+                _SQL["update_status"], given | {"reason": action.reason, "detail": action.detail}
+            )
             self._journal.decide(action, instance_id, ts)
 
     def failures(self, instance_id: int, failures: int) -> None:
@@ -275,11 +277,15 @@ class InstanceStore:
         self._db.execute(_SQL["update_build"], {"id": instance_id, "build": build})
 
     def reservations(self) -> tuple[Reservation, ...]:
-        """All live reservations."""
+        """All live reservations; a lease whose time is up is none."""
         return tuple(
-            Reservation(row[0], row[1], row[2], bool(row[3]), row[4])
+            Reservation(row[0], row[1], row[2], bool(row[3]), row[4], row[5])
             for row in self._db.execute(_SQL["select_reservations"])
         )
+
+    def any_lease(self) -> bool:
+        """Whether a card is lent to somebody, or was and nobody has looked since."""
+        return self._db.execute(_SQL["select_any_lease"]).get is not None
 
     def log_positions(self) -> tuple[LogPosition, ...]:
         """Where each live server's log stands."""

@@ -21,6 +21,16 @@ _SQL = statements("samples")
 _INSTANCES = statements("instances")
 CUT_KEY = "log_cut"  # in `metadata`, from before a server's log is cut until its offset is 0
 
+LIMITS_KEY = (
+    "limits_of_settings"  # in `metadata`: the settings' limits of projects as the table `quotas` has them
+)
+
+
+def limits_text(projects: Iterable[tuple[object, ...]]) -> str | None:
+    """Limits of projects as one text, by which a change of them is seen; None = there are none."""
+    listed = [list(project) for project in projects]
+    return json.dumps(listed) if listed else None
+
 
 class LastSystem(NamedTuple):
     """The counters of the newest system sample."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
+    from llamaagent.domain.actor import Actor
     from llamaagent.domain.profile import Profile
 
 _OVERRIDES = statements("overrides")
@@ -51,32 +52,28 @@ class WishStore:
         """All overrides, by profile."""
         return {row[0]: Override(*row) for row in self._db.execute(_OVERRIDES["select_overrides"])}
 
-    def say(self, override: Override, uid: int, note: str | None, ts: int) -> None:
+    def say(self, override: Override, by: Actor, note: str | None, ts: int) -> None:
         """Record an operator's word, who said it, and when."""
-        given = {**override._asdict(), "username": override.user, "uid": uid, "note": note, "ts": ts}
+        given = {**override._asdict(), "username": override.user, "uid": by.uid, "note": note, "ts": ts}
         with self._db:
             self._db.execute(_OVERRIDES["upsert_override"], given)
-            self._audit(override.user, uid, override.action, override.profile, note, ts)
+            self._audit(by, override.action, override.profile, note, ts)
 
-    def unsay(self, profile: str, action: str, user: str | None, uid: int, note: str | None, ts: int) -> None:
+    def unsay(self, profile: str, action: str, by: Actor, note: str | None, ts: int) -> None:
         """Drop an override, and record who did (action: reset, rm or detach)."""
         with self._db:
             self._db.execute(_OVERRIDES["delete_override"], {"profile": profile})
-            self._audit(user, uid, action, profile, note, ts)
+            self._audit(by, action, profile, note, ts)
 
     def lapse(self, profile: str) -> None:
         """Drop an override that is over by itself."""
         with self._db:
             self._db.execute(_OVERRIDES["delete_override"], {"profile": profile})
 
-    def _audit(
-        self, user: str | None, uid: int, action: str, profile: str, note: str | None, ts: int
-    ) -> None:
-        given: dict[str, object] = {"username": user or str(uid), "uid": uid, "ts": ts}
-        user_id = self._db.execute(_OVERRIDES["upsert_user"], given).get
-        details = json.dumps({"note": note}) if note else None
-        given = {"user_id": user_id, "action": action, "resource_type": "profile", "resource_id": profile}
-        self._db.execute(_OVERRIDES["insert_audit"], {**given, "details": details, "ts": ts})
+    def _audit(self, by: Actor, action: str, profile: str, note: str | None, ts: int) -> None:
+        from llamaagent.store.audit import AuditStore
+
+        AuditStore(self._db).note(by, action, ("profile", profile), ts, {"note": note})
 
     def done(self, profile: str, ts: int) -> None:
         """A restart was carried out."""

@@ -7,15 +7,6 @@ from llamaagent.cli.spec import LISTING, Arg, Opt, Spec
 
 DATA_COMMANDS = (
     Spec(
-        "gpus",
-        MACHINE,
-        "The cards: use, memory, who holds it, what is reserved.",
-        "gpus:run",
-        LISTING,
-        (),
-        "llamaagent gpus --json",
-    ),
-    Spec(
         "stats",
         MACHINE,
         "Requests in figures: how many, tokens, speed.",
