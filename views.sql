@@ -960,17 +960,16 @@ WHERE r.resolution_s IN (300, 3600, 86400);
 
 -- How far each resolution reaches: its first bucket, and the end of the last that is complete. 0: the samples.
 CREATE VIEW v_rollups AS
-SELECT
-    r.resolution_s,
-    CASE r.resolution_s
-        WHEN 0 THEN (SELECT max((SELECT min(ts) FROM system_samples), (SELECT min(ts) FROM instance_samples)))
-        ELSE (SELECT min(s.ts) FROM system_rollups AS s WHERE s.resolution_s = r.resolution_s)
-    END AS from_ts,
-    CASE r.resolution_s
-        WHEN 0 THEN (SELECT max(ts) + 1 FROM system_samples)
-        ELSE (SELECT CAST(m.value AS INTEGER) FROM metadata AS m WHERE m.key = 'rollup_' || r.resolution_s || '_ts')
-    END AS to_ts
-FROM (SELECT 0 AS resolution_s UNION ALL SELECT 300 UNION ALL SELECT 3600 UNION ALL SELECT 86400) AS r;
+WITH reach (resolution_s, from_ts, to_ts) AS (
+    SELECT 0, max((SELECT min(ts) FROM system_samples), (SELECT min(ts) FROM instance_samples)),
+           (SELECT max(ts) + 1 FROM system_samples)
+    UNION ALL
+    SELECT r.resolution_s,
+           (SELECT min(s.ts) FROM system_rollups AS s WHERE s.resolution_s = r.resolution_s),
+           (SELECT CAST(m.value AS INTEGER) FROM metadata AS m WHERE m.key = 'rollup_' || r.resolution_s || '_ts')
+      FROM (SELECT 300 AS resolution_s UNION ALL SELECT 3600 UNION ALL SELECT 86400) AS r
+)
+SELECT resolution_s, from_ts, to_ts FROM reach WHERE from_ts IS NOT NULL AND to_ts IS NOT NULL;
 
 -- Seconds for which servers held cards, by project: each bucket of a server counts once for each of its cards.
 CREATE VIEW v_gpu_seconds AS

@@ -2,7 +2,7 @@
 -- report.sql that bear the same name. :parts is a JSON array of [resolution_s, from_ts, to_ts] that follow one another.
 
 -- name: read_spans
-SELECT resolution_s, from_ts, to_ts FROM v_rollups WHERE from_ts IS NOT NULL AND to_ts IS NOT NULL;
+SELECT resolution_s, from_ts, to_ts FROM v_rollups;
 
 -- name: read_system_buckets
 SELECT '' AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,

@@ -293,9 +293,8 @@ class InstanceStore:
 
     def log_position(self, instance_id: int) -> LogPosition | None:
         """Where one server's log stands."""
-        for row in self._db.execute(_SQL["select_log_position"], {"id": instance_id}):
-            return _position(row) if row[1] else None
-        return None
+        rows = self._db.execute(_SQL["select_log_position"], {"id": instance_id}).fetchall()
+        return next((_position(row) for row in rows if row[1]), None)
 
 
 def _position(row: tuple[Any, ...]) -> LogPosition:

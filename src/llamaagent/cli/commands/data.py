@@ -154,7 +154,7 @@ DATA_COMMANDS = (
     Spec(
         "db simulate",
         DATA,
-        "Make up history, in a database of its own, to measure and look around.\n\n"
+        "Make up history in a database of its own, for measuring.\n\n"
         "The file says in its metadata that it is simulated, and no pass uses it. A database with rows is refused.",
         "pruning:simulate",
         (
