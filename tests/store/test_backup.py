@@ -170,6 +170,18 @@ def test_what_is_no_backup_of_ours_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "letter.txt").read_text() == "dear Ann, " * 50
 
 
+def test_a_folder_is_made_private_and_a_share_is_taken_as_it_is(tmp_path: Path) -> None:
+    db = filled(tmp_path / "a.db", 5)
+    share = tmp_path / "share"
+    share.mkdir()
+    share.chmod(0o777)
+    assert stat.S_IMODE(os.stat(back_up_into(db, str(share), NOW).path).st_mode) == 0o600
+    back_up_into(db, str(tmp_path / "new"), NOW)
+    assert stat.S_IMODE(os.stat(tmp_path / "new").st_mode) == 0o700
+    assert stat.S_IMODE(share.stat().st_mode) == 0o777
+    db.close()
+
+
 def test_a_folder_that_does_not_exist_is_said(tmp_path: Path) -> None:
     db = filled(tmp_path / "a.db")
     with pytest.raises(CannotCreateError, match="nowhere"):

@@ -60,7 +60,8 @@ def back_up_to(db: apsw.Connection, target: str, now: int, told: Progress | None
 
 def back_up_into(db: apsw.Connection, folder: str, now: int, *, told: Progress | None = None) -> Backup:
     """Copy to a file named by the time in the folder, which is made when it is missing."""
-    ensure_private_dir(folder)
+    if not os.path.isdir(folder):  # one that is there may be a stick or a share, with modes of its own
+        ensure_private_dir(folder)
     number = 1
     while os.path.lexists(target := os.path.join(folder, backup_name(db.filename, now, number))):
         number += 1
