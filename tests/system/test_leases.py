@@ -40,7 +40,7 @@ def test_a_lease_takes_whole_cards_and_names_them_for_the_shell(carded: CardedSi
     assert f"lease {lease['id']} of {ME} has reserved the card" in both.err
     seen = {row["uuid"]: row["reservations"] for row in json.loads(carded.run("gpus", "--json").out)}
     assert [(one["reason"], one["lease_id"]) for one in seen[A]] == [("training", lease["id"])]
-    assert f"gpu 0: lease {lease['id']} of {ME} has the card, until 2" in carded.run("gpus").out
+    assert f"lease {lease['id']}: training, until 2" in carded.run("gpus").out
     assert carded.site.one("SELECT container_name, gpu_id FROM gpu_allocations") == {
         "container_name": ME,
         "gpu_id": 0,

@@ -57,27 +57,31 @@ def test_one_instance_too_many_is_held_and_starts_when_there_is_room(fake_site: 
 
 
 def test_a_verb_that_is_refused_exits_77_with_limit_use_and_users(fake_site: Site) -> None:
-    fake_site.settings(projects={"research": {"cpus": 4, "memory": "8GiB"}})
-    fake_site.profile("alpha", project="research", resources={"cpus": 2.5, "memory": "6GiB"})
+    fake_site.settings(projects={"research": {"cpus": 1.6, "memory": "8GiB"}})
+    fake_site.profile("alpha", project="research", resources={"cpus": 1, "memory": "6GiB"})
     fake_site.settle("running", "alpha")
-    fake_site.profile("beta", project="research", resources={"cpus": 2, "memory": "3GiB"}, state="stopped")
+    fake_site.profile("beta", project="research", resources={"cpus": 0.8, "memory": "3GiB"}, state="stopped")
     done = fake_site.run("start", "beta")
     assert done.rc == 77
-    assert "4 CPU cores are used (alpha 2.5), and this asks for 2 more" in done.err
+    assert "1 of 1.6 CPU cores are used (alpha 1), and this asks for 0.8 more" in done.err
     assert "6GiB of 8GiB of memory are used (alpha 6GiB), and this asks for 3GiB more" in done.err
     found = figures(fake_site, "beta")
     adds_up(found, "cpus", "_milli")
     adds_up(found, "memory", "_mib")
     # A changed profile that would not fit is refused, and what runs goes on.
     pid = fake_site.newest()["alpha"]["pid"]
-    fake_site.profile("alpha", project="research", resources={"cpus": 5}, args={"threads": 1, "parallel": 3})
+    fake_site.profile(
+        "alpha", project="research", resources={"cpus": 1.8}, args={"threads": 1, "parallel": 3}
+    )
     fake_site.once()
     assert (fake_site.newest()["alpha"]["pid"], fake_site.decisions("alpha")[-1]) == (pid, ("hold", "quota"))
     # One that fits counting what it frees is not.
     assert fake_site.run("reset", "beta").rc == 0
-    fake_site.profile("alpha", project="research", resources={"cpus": 4}, args={"threads": 1, "parallel": 3})
+    fake_site.profile(
+        "alpha", project="research", resources={"cpus": 1.6}, args={"threads": 1, "parallel": 3}
+    )
     eventually(
-        lambda: fake_site.once() and fake_site.newest()["alpha"]["cpu_limit_milli"] == 4000, "the change"
+        lambda: fake_site.once() and fake_site.newest()["alpha"]["cpu_limit_milli"] == 1600, "the change"
     )
 
 
@@ -152,12 +156,14 @@ def test_plan_says_it_before_a_pass_and_check_warns_of_nothing(fake_site: Site, 
 
 
 def test_a_plan_counts_what_the_same_pass_starts_before(fake_site: Site) -> None:
-    fake_site.settings(projects={"research": {"instances": 3, "cpus": 4}})
-    for name, cpus in (("alpha", 3), ("beta", 2), ("gamma", 1)):
+    fake_site.settings(projects={"research": {"instances": 3, "cpus": 1.2}})
+    for name, cpus in (("alpha", 0.9), ("beta", 0.6), ("gamma", 0.3)):
         fake_site.profile(name, project="research", resources={"cpus": cpus})
     planned = {row["profile"]: row for row in json.loads(fake_site.run("plan", "--json").out)}
     assert [planned[name]["action"] for name in ("alpha", "beta", "gamma")] == ["start", "hold", "start"]
-    assert "3 of 4 CPU cores are used (alpha 3), and this asks for 2 more" in str(planned["beta"]["detail"])
+    assert "0.9 of 1.2 CPU cores are used (alpha 0.9), and this asks for 0.6 more" in str(
+        planned["beta"]["detail"]
+    )
     fake_site.once()
     rows = fake_site.newest()
     assert [rows[name]["status"] for name in ("alpha", "beta", "gamma")] == ["loading", "created", "loading"]

@@ -206,9 +206,8 @@ class InstanceStore:
         """Running <-> unhealthy."""
         with self._db:
             given = {"id": instance_id, "status": status, "ts": ts, "failures": failures}
-            self._db.execute(
-                _SQL["update_status"], given | {"reason": action.reason, "detail": action.detail}
-            )
+            given |= {"reason": action.reason, "detail": action.detail}
+            self._db.execute(_SQL["update_status"], given)
             self._journal.decide(action, instance_id, ts)
 
     def failures(self, instance_id: int, failures: int) -> None:
@@ -293,8 +292,8 @@ class InstanceStore:
 
     def log_position(self, instance_id: int) -> LogPosition | None:
         """Where one server's log stands."""
-        rows = self._db.execute(_SQL["select_log_position"], {"id": instance_id}).fetchall()
-        return next((_position(row) for row in rows if row[1]), None)
+        found = self._db.execute(_SQL["select_log_position"], {"id": instance_id})
+        return next((_position(row) for row in found if row[1]), None)
 
 
 def _position(row: tuple[Any, ...]) -> LogPosition:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SQL = statements("salvage")
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _HIGHEST = b"\xff"  # a blob is above every number and every text
+_LONG = b"\xff" * 64  # and above every key that is a blob, which are digests
 _PROBES = 400
 
 
@@ -95,7 +96,7 @@ def _rank(key: Key | None, end: int) -> tuple[tuple[int, object], ...]:
     """For comparing keys; None is that end of the table."""
     if key is None:
         return ((2 * end, 0),)
-    return tuple((1, 0) if isinstance(part, bytes) else (0, part) for part in key)
+    return tuple((1, 0) if part == _HIGHEST else (0, part) for part in key)
 
 
 def _read(
@@ -113,11 +114,13 @@ def _read(
 
 
 def _lowest(reading: Reading) -> Key:
-    return tuple("" if kind == "TEXT" else _LEAST for kind in reading.types)
+    least: dict[str, object] = {"TEXT": "", "BLOB": b""}
+    return tuple(least.get(kind, _LEAST) for kind in reading.types)
 
 
 def _highest(reading: Reading) -> Key:
-    return tuple(_HIGHEST if kind == "TEXT" else _MOST for kind in reading.types)
+    most: dict[str, object] = {"TEXT": _HIGHEST, "BLOB": _LONG}
+    return tuple(most.get(kind, _MOST) for kind in reading.types)
 
 
 def _split(after: Key, before: Key) -> list[tuple[Key, Key]]:
