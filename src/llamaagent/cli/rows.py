@@ -68,6 +68,7 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         restarts=_int(row.get("restarts")) or 0,
         retry_ts=_int(retry),
         gave_up=row.get("gave_up_ts") is not None,
+        detail=str(row["detail"]) if row.get("detail") else None,
         now=now,
     )
     gone, told = row.get("alive") is False, row.get("rolled_back")

@@ -27,7 +27,7 @@ class Share(NamedTuple):
 
 
 class Running(NamedTuple):
-    """One that holds room. since_ts: when it was launched. busy: it has requests, or it is not known whether."""
+    """One that holds room. since_ts: when it was launched. busy None: it does not tell, which spares it too."""
 
     name: str
     instance_id: int | None
@@ -37,7 +37,7 @@ class Running(NamedTuple):
     pinned: bool = False
     when_busy: bool = False
     min_residency_s: int = 0
-    busy: bool = False
+    busy: bool | None = False
     idle_s: int = 0  # 0 = in use, or not known
     going: bool = False  # it is being stopped, or has just ended: its room comes back by itself
     ends: bool = False  # it will go by itself: a schedule, an operator's --for, idleness
@@ -83,16 +83,18 @@ def victims(
 
 def spared(one: Running, priority: int | None, now: int) -> str | None:
     """Why it may not be evicted, in words; None = it may be."""
-    if not one.shares or one.going:
-        return "it holds nothing that would help"
+    if not one.shares:
+        return "holds nothing"
+    if one.going:
+        return "is going"
     if one.changing:
         return "is being launched anew"
     if priority is not None and one.priority >= priority:
         return "has the same priority" if one.priority == priority else "has a higher priority"
     if one.pinned:
         return "is pinned"
-    if one.busy and not one.when_busy:
-        return "is busy"
+    if one.busy is not False and not one.when_busy:
+        return "is busy" if one.busy else "does not tell whether it is busy"
     if now - one.since_ts < one.min_residency_s:
         return f"is younger than {one.min_residency_s} s"
     return None
@@ -128,8 +130,8 @@ def fewest(may: Iterable[Running], fits: Callable[[tuple[Running, ...]], bool]) 
     Idle ones first: a busy one is in the set only when the idle ones are not enough.
     """
     every = sorted(may, key=lambda one: _cost((one,)))
-    idle = tuple(one for one in every if not one.busy)
-    busy = tuple(one for one in every if one.busy)
+    idle = tuple(one for one in every if one.busy is False)
+    busy = tuple(one for one in every if one.busy is not False)
     if fits(idle):
         return _least(idle, (), fits)
     if not fits((*idle, *busy)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Evict, Resources
+from llamaagent.domain.profile import Resources
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ _REPORTS = ("logo", "links", "sections", "templates", "after")
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
     found = {
-        "evict": profile.evict != Evict(),
         "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
         "resources.cpus": profile.resources.cpus != Resources().cpus,
         "runtime.kind": profile.runtime.kind == "container",

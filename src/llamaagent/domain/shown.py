@@ -16,6 +16,7 @@ HELD_WORDS = {
     "port-taken": "port taken",
     "unsupported": "not supported yet",
     "not-found": "not running",
+    "queued": "waits its turn",
 }
 
 NOT_WANTED_WORDS = {"schedule": "outside schedule", "idle": "idle"}
@@ -36,13 +37,17 @@ def state(
     restarts: int = 0,
     retry_ts: int | None = None,
     gave_up: bool = False,
+    detail: str | None = None,
     now: int,
 ) -> str:
-    """The short state. status None: no launch yet. wish None: no file declares it any more."""
+    """The short state. status None: no launch yet. wish None: no file declares it any more.
+
+    detail: of the row; it tells for whom one was evicted.
+    """
     if status in {st.RUNNING, st.LOADING, st.UNHEALTHY, st.STOPPING}:
         return "stuck" if is_stuck(status, reason) else str(status)
-    if status == st.CREATED:
-        return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
+    if status == st.CREATED or (status == st.STOPPED and reason == "evicted" and wish and wish.wanted):
+        return _held(reason, detail)
     if status == st.DELETED:
         return "retired"
     if gave_up and wish is not None and (wish.wanted or wish.reason in NOT_WANTED_WORDS):
@@ -55,6 +60,13 @@ def state(
     if status == st.ERROR:
         return _failed(reason, restarts, retry_ts, now)
     return "not started" if status is None else "stopped"
+
+
+def _held(reason: str | None, detail: str | None) -> str:
+    """Wanted, and not launched now."""
+    if reason == "evicted" and detail:
+        return f"held: {detail.split(';', 1)[0]}"  # for whom
+    return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
 
 
 def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int) -> str:

@@ -49,8 +49,18 @@ class Found(NamedTuple):
     port: int
 
 
-def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Found:
-    """Ask everything that can say no. Raises HeldError; changes nothing."""
+class Asking(NamedTuple):
+    """What a profile that nothing else stands in the way of wants of the cards, with the figures behind it."""
+
+    need: Need
+    figures: tuple[Arithmetic, ...] = ()
+    ran_out: int | None = None
+
+
+def ask(
+    ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading, on: tuple[str, ...] = ()
+) -> Found:
+    """Ask everything that can say no. Raises HeldError; changes nothing. on: the only cards it may get; () = any."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     size, mtime = _model_file(profile)
@@ -61,7 +71,9 @@ def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReadi
         mtime,
         binary,
         expected,
-        _place(ctx, profile, gpus, expected, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary)),
+        _place(
+            ctx, profile, gpus, expected, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary), on=on
+        ),
         _secrets(ctx, profile),
         _port(ctx, profile, tuple(rows)),
     )
@@ -81,6 +93,18 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
     return placement
+
+
+def asking(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Asking:
+    """Ask everything but the cards, and say what is wanted of them. Raises HeldError; changes nothing."""
+    if profile.runtime.kind != "process":
+        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
+    size, mtime = _model_file(profile)
+    ran_out = _ran_out(ctx, profile, gpus, (size, mtime), _binary(ctx, profile))
+    expected = _expected(ctx, profile, gpus, size)
+    _secrets(ctx, profile)
+    _port(ctx, profile, tuple(rows))
+    return _asking(profile, gpus, expected, ran_out)
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
@@ -176,23 +200,35 @@ def _place(
     *,
     ran_out: int | None = None,
     leaving: int | None = None,
+    on: tuple[str, ...] = (),
 ) -> Placement:
+    asked = _asking(profile, gpus, expected, ran_out)
+    have = cards(ctx, gpus, leaving=leaving)
+    if on:
+        have = tuple(card for card in have if card.uuid in on)
+    found = place(asked.need, have, ctx.settings.headroom.gpu_memory_mib)
+    if isinstance(found, Refusal):
+        raise refused(ctx, gpus, asked, found)
+    return found._replace(arithmetic=(*found.arithmetic, *asked.figures)) if found.uuids else found
+
+
+def _asking(profile: Profile, gpus: GpuReading, expected: Expected | None, ran_out: int | None) -> Asking:
     asked = profile.resources
     if gpus.error is not None and asked.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
     least = asked.gpu_memory_mib or (expected.gpu_mib if expected is not None else 0)
     if ran_out is not None:
         least = max(least, ran_out + 1)
-    need = Need(asked.gpus, least, asked.exclusive)
-    found = place(need, cards(ctx, gpus, leaving=leaving), ctx.settings.headroom.gpu_memory_mib)
-    figures = _figures(asked.gpu_memory_mib, expected)
-    if isinstance(found, Refusal):
-        detail = found.detail
-        if ran_out is not None:
-            figures = (*figures, Arithmetic("oom_mib", ran_out))
-            detail += f"; with {ran_out} MiB it ran out of memory"
-        raise HeldError(found.reason, detail, (*found.arithmetic, *figures, *_holders(ctx, gpus)))
-    return found._replace(arithmetic=(*found.arithmetic, *figures)) if found.uuids else found
+    return Asking(Need(asked.gpus, least, asked.exclusive), _figures(asked.gpu_memory_mib, expected), ran_out)
+
+
+def refused(ctx: Context, gpus: GpuReading, asked: Asking, found: Refusal) -> HeldError:
+    """The refusal with every figure behind it, and with those who hold the cards."""
+    figures, detail = asked.figures, found.detail
+    if asked.ran_out is not None:
+        figures = (*figures, Arithmetic("oom_mib", asked.ran_out))
+        detail += f"; with {asked.ran_out} MiB it ran out of memory"
+    return HeldError(found.reason, detail, (*found.arithmetic, *figures, *_holders(ctx, gpus)))
 
 
 def _figures(declared_mib: int | None, expected: Expected | None) -> tuple[Arithmetic, ...]:

@@ -163,6 +163,7 @@ def problem_of(row: Instance, want: Wish, now: int) -> Problem:
         restarts=row.restarts,
         retry_ts=row.retry_ts,
         gave_up=row.gave_up_ts is not None,
+        detail=row.detail,
         now=now,
     )
     event = event_of(row.status, shown)
@@ -188,7 +189,7 @@ def event_of(status: str, shown: str) -> str:
 
 def _without_figures(text: str, reason: str | None) -> str:
     """Without what differs from pass to pass: how much memory is free just now."""
-    return "".join(c for c in text if not c.isdigit()) if reason == "gpu-memory" else text
+    return "".join(c for c in text if not c.isdigit()) if reason in act.ROOM else text
 
 
 def _told(ctx: Context) -> dict[str, Problem]:

@@ -50,9 +50,13 @@ def prepare(
     rows: Iterable[Instance],
     gpus: GpuReading,
     git: tuple[str | None, int | None],
+    on: tuple[str, ...] = (),
 ) -> Prepared:
-    """Ask everything, then put the launch together. Raises HeldError; changes nothing but making our own folders."""
-    found = ask(ctx, profile, rows, gpus)
+    """Ask everything, then put the launch together. Raises HeldError; changes nothing but making our own folders.
+
+    on: the cards that were found for it; () = any.
+    """
+    found = ask(ctx, profile, rows, gpus, on)
     request = _request(ctx, profile, found, has_cards=bool(gpus.cards))
     claims = tuple(
         Claim(uuid, found.placement.memory_mib, profile.resources.exclusive) for uuid in found.placement.uuids

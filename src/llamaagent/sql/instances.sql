@@ -64,8 +64,11 @@ VALUES (:profile, :kind, :project, 'created', :reason, :detail, :ts, :profile_ha
 RETURNING id;
 
 -- name: update_held
+-- Who waits for room keeps its place in the line, whatever stands in its way just now.
 UPDATE instances
-   SET since_ts = CASE WHEN reason IS :reason THEN since_ts ELSE :ts END,
+   SET since_ts = CASE WHEN reason IS :reason OR (reason IN ('gpu-memory', 'evicted', 'queued')
+                                                  AND :reason IN ('gpu-memory', 'evicted', 'queued'))
+                       THEN since_ts ELSE :ts END,
        reason = :reason, detail = :detail, profile_hash = :profile_hash, launch_hash = :launch_hash
  WHERE id = :id AND status = 'created' AND (reason IS NOT :reason OR detail IS NOT :detail);
 
@@ -199,6 +202,14 @@ UPDATE reservations SET released_ts = :ts WHERE instance_id = :instance_id AND r
 SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder
   FROM reservations AS r JOIN gpus AS g ON g.id = r.gpu_id
  WHERE r.released_ts IS NULL;
+
+-- name: select_released
+-- Reservations of launches that ended lately: the driver may not have given back all of their memory yet.
+SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder
+  FROM decisions AS d
+  JOIN reservations AS r ON r.instance_id = d.instance_id
+  JOIN gpus AS g ON g.id = r.gpu_id
+ WHERE d.ts > :since AND d.ts <= :now AND d.action = 'end' AND r.released_ts > :since;
 
 -- name: insert_health
 INSERT INTO health_checks (instance_id, ts, last_ts, count, status, http_status, latency_ms, detail)
