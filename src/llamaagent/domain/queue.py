@@ -120,7 +120,9 @@ class _Line:
             leaving = [other for other in self.staying if may_go(other, one.priority)]
             prospect = relieved(self.then, leaving)
             if isinstance(place(one.need, prospect, self.headroom_mib), Placement):
-                self.first, self.prospect = one, prospect
+                # What came after it counts as staying, or one short-lived one after the other would keep it waiting.
+                before = [other for other in leaving if other.since_ts <= one.since_ts]
+                self.first, self.prospect = one, relieved(self.then, before)
         return Turn(one.name, act.HOLD, refusal=free)
 
     def _find(self, one: Waiting, cards: tuple[Card, ...]) -> Placement | None:
@@ -137,7 +139,7 @@ class _Line:
             usable = tuple(c._replace(held_exclusively=True) if c.uuid in found.uuids else c for c in usable)
 
     def _spoils(self, one: Waiting, found: Placement) -> bool:
-        if self.first is None or not found.uuids:
+        if self.first is None or not found.uuids or not _may_use(self.first.need, self.now, found):
             return False
         left = _less(self.prospect, found, one.need)
         return isinstance(place(self.first.need, left, self.headroom_mib), Refusal)
@@ -156,6 +158,13 @@ class _Line:
             if set(place_of.uuids) & set(free.uuids):
                 return other
         return self.first or (self.promised[0][0] if self.promised else None)
+
+
+def _may_use(need: Need, cards: tuple[Card, ...], found: Placement) -> bool:
+    """Whether one of these cards could be one that the need is for."""
+    if not isinstance(need.gpus, tuple):
+        return True
+    return any(card.uuid in found.uuids and {card.uuid, str(card.number)} & set(need.gpus) for card in cards)
 
 
 def _less(cards: tuple[Card, ...], taken: Placement, need: Need) -> tuple[Card, ...]:
