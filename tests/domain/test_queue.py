@@ -280,6 +280,35 @@ def test_in_a_world_that_does_not_change_evictions_come_to_an_end(world: World, 
     assert (len(world.evictions), set(world.lives)) == (before, lives)
 
 
+@pytest.mark.case("peers 5.29")
+@FEW
+@given(
+    crowds(),
+    some.lists(
+        some.tuples(some.sampled_from(["crash", "stop", "start", "wait"]), some.integers(0, 9)), max_size=40
+    ),
+)
+def test_whatever_comes_and_goes_no_card_holds_more_than_it_has(
+    world: World, events: list[tuple[str, int]]
+) -> None:
+    """`look` itself checks the cards after each event; what was stopped comes back only when it is started."""
+    away: dict[str, Waiting] = {}
+    for event, number in events:
+        world.now += 7 * number
+        alive, absent = sorted(world.lives), sorted(away)
+        if event in {"crash", "stop"} and alive:
+            life = world.lives.pop(alive[number % len(alive)])
+            again = Waiting(life.name, life.need, life.priority, world.now)
+            (world.waiting if event == "crash" else away)[life.name] = again
+        elif event == "start" and absent:
+            name = absent[number % len(absent)]
+            world.waiting[name] = away.pop(name)._replace(since_ts=world.now)
+        world.look()
+    world.cards()
+    for pinned in world.pinned:
+        assert pinned not in {victim for victim, _ in world.evictions}
+
+
 @FEW
 @given(
     some.lists(some.tuples(some.integers(500, 6000), some.integers(10, 300)), min_size=1, max_size=6),

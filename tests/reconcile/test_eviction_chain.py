@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -99,6 +100,9 @@ def test_the_more_important_one_gets_the_room_and_the_other_comes_back_when_ther
     assert (low["status"], low["reason"]) == (st.CREATED, "evicted")
     assert state(box, "low") == "held: evicted for high"
     assert box.reserved() == {"high": {A: 800}}
+    assert re.search(r"^! low  held: evicted for high  for \d+s  ", box.site.run("status").out, re.MULTILINE)
+    (held,) = json.loads(box.site.run("status", "--json").out)["problems"]
+    assert (held["profile"], held["since"]) == ("low", low["since_ts"])
 
     (evicted,) = decisions(box, "evict")
     assert (evicted["profile"], evicted["reason"]) == ("low", "evicted")
