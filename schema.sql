@@ -566,6 +566,13 @@ CREATE TABLE instances (
     probe_tokens INTEGER NOT NULL DEFAULT 0,  -- of the server's token counters, what our own probes used
     probe_state TEXT CHECK (json_valid(probe_state)),  -- own requests that its log has not shown yet
 
+    -- what it was sized to for the memory reserved, as it was told on its command line; NULL = left to the server
+    sized_context INTEGER,                   -- tokens over all slots
+    sized_gpu_layers INTEGER,
+    sized_tensor_split TEXT,
+    parameters_hash TEXT,                    -- of memory_observations
+    memory_counted INTEGER NOT NULL DEFAULT 0 CHECK (memory_counted IN (0, 1, 2, 3)),  -- in n there: 1 cards, 2 host
+
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;
 CREATE UNIQUE INDEX instances_one_live ON instances (profile)
@@ -698,8 +705,27 @@ CREATE TABLE gpus (
     status TEXT NOT NULL DEFAULT 'present' CHECK (status IN ('present', 'gone', 'failed')),
     first_seen_ts INTEGER NOT NULL,
     last_seen_ts INTEGER NOT NULL,
-    last_boot_id TEXT
+    last_boot_id TEXT,
+    parent_uuid TEXT,                        -- of a MIG device: the card it is a part of
+    withheld TEXT CHECK (withheld IN ('mig-parent', 'other-maker')),  -- why nothing is given on it by itself
+    failed_reason TEXT,                      -- of a card with status failed: what it said
+    failed_ts INTEGER,
+    recovery_action INTEGER                  -- what the driver asked for last: 0 nothing, 1 reset, 2 reboot, ...
 ) STRICT;
+
+-- What NVIDIA's driver reported (Xid), once for each report. gpu_id NULL: a card that was never seen.
+CREATE TABLE gpu_xids (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    gpu_id INTEGER REFERENCES gpus (id) ON DELETE CASCADE,
+    pci_bus_id TEXT,
+    boot_id TEXT NOT NULL,
+    xid INTEGER NOT NULL,
+    pid INTEGER,
+    message TEXT,
+    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events'))
+) STRICT;
+CREATE INDEX gpu_xids_gpu ON gpu_xids (gpu_id) WHERE gpu_id IS NOT NULL;
 
 -- Processes that hold memory on a card now, ours and others'. `instance_id` NULL: not ours.
 CREATE TABLE gpu_holders (
@@ -836,6 +862,8 @@ CREATE TABLE gpu_samples (
     sm_clock_mhz INTEGER,
     memory_clock_mhz INTEGER,
     throttle_reasons INTEGER,                -- the driver's bit mask
+    ecc_volatile INTEGER,                    -- uncorrected errors since the driver was loaded
+    ecc_aggregate INTEGER,                   -- uncorrected errors of the card's life
     PRIMARY KEY (ts, gpu_id)
 ) STRICT, WITHOUT ROWID;
 

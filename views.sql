@@ -632,7 +632,8 @@ SELECT
     pass_id
 FROM logs;
 
--- Cards with their newest sample, who holds memory on them, and what is reserved.
+-- Cards with their newest sample, who holds memory on them, and what is reserved. throttle: why the clocks are not
+-- higher. xids: the newest ten, newest first; with xid_source not-available an empty list means nothing.
 CREATE VIEW v_gpus AS
 SELECT
     g.id AS gpu_id,
@@ -675,7 +676,28 @@ SELECT
              ORDER BY r.id) AS d) AS reservations,
     (SELECT sum(r.memory_mib) FROM reservations AS r
       WHERE r.gpu_id = g.id AND r.released_ts IS NULL
-        AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))) AS reserved_mib
+        AND (r.expires_ts IS NULL OR r.expires_ts > unixepoch('now'))) AS reserved_mib,
+    g.parent_uuid,
+    g.withheld,
+    g.failed_reason,
+    g.failed_ts,
+    g.recovery_action,
+    s.ecc_volatile,
+    s.ecc_aggregate,
+    (SELECT json_group_array(t.word)
+       FROM (SELECT 1 AS bit, 'idle' AS word
+             UNION ALL VALUES (2, 'clocks set'), (4, 'power cap'), (8, 'hardware slowdown'), (16, 'sync boost'),
+                              (32, 'warm'), (64, 'too hot'), (128, 'power brake'), (256, 'display clocks'),
+                              (512, 'board limit'), (1024, 'reliability')) AS t
+      WHERE s.throttle_reasons & t.bit) AS throttle,
+    iif(g.vendor = 'nvidia', coalesce((SELECT value FROM metadata WHERE key = 'xid_source'), 'not-available'), NULL)
+        AS xid_source,
+    (SELECT json_group_array(json(d.one))
+       FROM (SELECT json_object('ts', x.ts, 'xid', x.xid, 'pid', x.pid, 'message', x.message, 'source', x.source) AS one
+               FROM gpu_xids AS x
+              WHERE x.gpu_id = g.id
+              ORDER BY x.id DESC
+              LIMIT 10) AS d) AS xids
 FROM gpus AS g
 LEFT JOIN gpu_samples AS s
     ON s.gpu_id = g.id
@@ -848,3 +870,115 @@ LEFT JOIN instances AS i ON i.id = p.instance_id
 LEFT JOIN profile_revisions AS r
     ON r.id = (SELECT n.id FROM profile_revisions AS n
                 WHERE n.profile = p.profile ORDER BY n.last_seen_ts DESC, n.id DESC LIMIT 1);
+
+-- Roll-ups in the units that are drawn. resolution_s: 300, 3600 or 86400. `_avg` is a bucket's mean, `_min` and `_max`
+-- its extremes; a rate is growth over the seconds that the bucket stands for. Which resolution reaches how far: v_rollups.
+CREATE VIEW v_report_system_rollups AS
+SELECT
+    resolution_s,
+    ts,
+    n,
+    cpu_permille_sum / 10.0 / nullif(cpu_permille_n, 0) AS cpu_percent_avg,
+    cpu_permille_min / 10.0 AS cpu_percent_min,
+    cpu_permille_max / 10.0 AS cpu_percent_max,
+    load_1min_centi_sum / 100.0 / nullif(load_1min_centi_n, 0) AS load_1min_avg,
+    load_1min_centi_min / 100.0 AS load_1min_min,
+    load_1min_centi_max / 100.0 AS load_1min_max,
+    1.0 * memory_used_mib_sum / nullif(memory_used_mib_n, 0) AS memory_used_mib_avg,
+    memory_used_mib_min,
+    memory_used_mib_max,
+    memory_total_mib,
+    1.0 * swap_used_mib_sum / nullif(swap_used_mib_n, 0) AS swap_used_mib_avg,
+    swap_used_mib_min,
+    swap_used_mib_max,
+    1.0 * disk_used_mib_sum / nullif(disk_used_mib_n, 0) AS disk_used_mib_avg,
+    disk_total_mib,
+    1.0 * disk_read_bytes / nullif(covered_s, 0) AS disk_read_bytes_per_s,
+    1.0 * disk_write_bytes / nullif(covered_s, 0) AS disk_write_bytes_per_s,
+    1.0 * network_rx_bytes / nullif(covered_s, 0) AS network_rx_bytes_per_s,
+    1.0 * network_tx_bytes / nullif(covered_s, 0) AS network_tx_bytes_per_s,
+    requests * 60.0 / nullif(covered_s, 0) AS requests_per_minute,
+    1.0 * active_instances_sum / nullif(active_instances_n, 0) AS active_instances_avg,
+    covered_s
+FROM system_rollups
+WHERE resolution_s IN (300, 3600, 86400);  -- all there are: said so that a range of ts alone reaches the key
+
+CREATE VIEW v_report_gpu_rollups AS
+SELECT
+    r.resolution_s,
+    r.ts,
+    g.uuid,
+    r.n,
+    1.0 * r.utilization_percent_sum / nullif(r.utilization_percent_n, 0) AS utilization_percent_avg,
+    r.utilization_percent_min,
+    r.utilization_percent_max,
+    1.0 * r.memory_used_mib_sum / nullif(r.memory_used_mib_n, 0) AS memory_used_mib_avg,
+    r.memory_used_mib_min,
+    r.memory_used_mib_max,
+    r.memory_total_mib,
+    1.0 * r.temperature_celsius_sum / nullif(r.temperature_celsius_n, 0) AS temperature_celsius_avg,
+    r.temperature_celsius_min,
+    r.temperature_celsius_max,
+    r.power_mw_sum / 1000.0 / nullif(r.power_mw_n, 0) AS power_watts_avg,
+    r.power_mw_min / 1000.0 AS power_watts_min,
+    r.power_mw_max / 1000.0 AS power_watts_max,
+    r.covered_s
+FROM gpu_rollups AS r
+JOIN gpus AS g ON g.id = r.gpu_id
+WHERE r.resolution_s IN (300, 3600, 86400);
+
+CREATE VIEW v_report_instance_rollups AS
+SELECT
+    r.resolution_s,
+    r.ts,
+    i.profile,
+    i.project,
+    r.instance_id,
+    r.n,
+    r.cpu_permille_sum / 10.0 / nullif(r.cpu_permille_n, 0) AS cpu_percent_avg,
+    r.cpu_permille_min / 10.0 AS cpu_percent_min,
+    r.cpu_permille_max / 10.0 AS cpu_percent_max,
+    r.rss_kib_sum / 1024.0 / nullif(r.rss_kib_n, 0) AS memory_mib_avg,
+    r.rss_kib_min / 1024.0 AS memory_mib_min,
+    r.rss_kib_max / 1024.0 AS memory_mib_max,
+    1.0 * r.gpu_memory_mib_sum / nullif(r.gpu_memory_mib_n, 0) AS gpu_memory_mib_avg,
+    r.gpu_memory_mib_min,
+    r.gpu_memory_mib_max,
+    1.0 * r.predicted_tokens / nullif(r.covered_s, 0) AS generated_tokens_per_s,
+    1.0 * r.prompt_tokens / nullif(r.covered_s, 0) AS prompt_tokens_per_s,
+    1.0 * r.requests_processing_sum / nullif(r.requests_processing_n, 0) AS requests_processing_avg,
+    r.requests_processing_min,
+    r.requests_processing_max,
+    1.0 * r.requests_deferred_sum / nullif(r.requests_deferred_n, 0) AS requests_deferred_avg,
+    r.requests_deferred_min,
+    r.requests_deferred_max,
+    r.covered_s
+FROM instance_rollups AS r
+JOIN instances AS i ON i.id = r.instance_id
+WHERE r.resolution_s IN (300, 3600, 86400);
+
+-- How far each resolution reaches: its first bucket, and the end of the last that is complete. 0: the samples.
+CREATE VIEW v_rollups AS
+SELECT
+    r.resolution_s,
+    CASE r.resolution_s
+        WHEN 0 THEN (SELECT max((SELECT min(ts) FROM system_samples), (SELECT min(ts) FROM instance_samples)))
+        ELSE (SELECT min(s.ts) FROM system_rollups AS s WHERE s.resolution_s = r.resolution_s)
+    END AS from_ts,
+    CASE r.resolution_s
+        WHEN 0 THEN (SELECT max(ts) + 1 FROM system_samples)
+        ELSE (SELECT CAST(m.value AS INTEGER) FROM metadata AS m WHERE m.key = 'rollup_' || r.resolution_s || '_ts')
+    END AS to_ts
+FROM (SELECT 0 AS resolution_s UNION ALL SELECT 300 UNION ALL SELECT 3600 UNION ALL SELECT 86400) AS r;
+
+-- Seconds for which servers held cards, by project: each bucket of a server counts once for each of its cards.
+CREATE VIEW v_gpu_seconds AS
+SELECT
+    r.resolution_s,
+    r.ts,
+    i.project,
+    i.profile,
+    min(coalesce(r.covered_s, 0), r.resolution_s) * json_array_length(i.gpus) AS card_s
+FROM instance_rollups AS r
+JOIN instances AS i ON i.id = r.instance_id
+WHERE i.gpus IS NOT NULL AND r.resolution_s IN (300, 3600, 86400);

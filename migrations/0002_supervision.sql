@@ -16,6 +16,11 @@ ALTER TABLE instances ADD COLUMN oom_kills TEXT;
 CREATE INDEX profile_revisions_refused ON profile_revisions (profile) WHERE refused_ts IS NOT NULL;
 ALTER TABLE instances ADD COLUMN probe_tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE instances ADD COLUMN probe_state TEXT CHECK (json_valid(probe_state));
+ALTER TABLE instances ADD COLUMN sized_context INTEGER;
+ALTER TABLE instances ADD COLUMN sized_gpu_layers INTEGER;
+ALTER TABLE instances ADD COLUMN sized_tensor_split TEXT;
+ALTER TABLE instances ADD COLUMN parameters_hash TEXT;
+ALTER TABLE instances ADD COLUMN memory_counted INTEGER NOT NULL DEFAULT 0 CHECK (memory_counted IN (0, 1, 2, 3));
 
 ALTER TABLE memory_observations ADD COLUMN oom_mib INTEGER;
 ALTER TABLE memory_observations ADD COLUMN oom_ts INTEGER;
@@ -45,3 +50,25 @@ CREATE TABLE notifications (
     gave_up_ts INTEGER
 ) STRICT;
 CREATE INDEX notifications_waiting ON notifications (id) WHERE sent_ts IS NULL AND gave_up_ts IS NULL;
+
+-- Cards: parts of a card (MIG), cards that failed and why, uncorrected memory errors, what the driver reported.
+ALTER TABLE gpus ADD COLUMN parent_uuid TEXT;
+ALTER TABLE gpus ADD COLUMN withheld TEXT CHECK (withheld IN ('mig-parent', 'other-maker'));
+ALTER TABLE gpus ADD COLUMN failed_reason TEXT;
+ALTER TABLE gpus ADD COLUMN failed_ts INTEGER;
+ALTER TABLE gpus ADD COLUMN recovery_action INTEGER;
+ALTER TABLE gpu_samples ADD COLUMN ecc_volatile INTEGER;
+ALTER TABLE gpu_samples ADD COLUMN ecc_aggregate INTEGER;
+
+CREATE TABLE gpu_xids (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    gpu_id INTEGER REFERENCES gpus (id) ON DELETE CASCADE,
+    pci_bus_id TEXT,
+    boot_id TEXT NOT NULL,
+    xid INTEGER NOT NULL,
+    pid INTEGER,
+    message TEXT,
+    source TEXT NOT NULL CHECK (source IN ('kernel-log', 'events'))
+) STRICT;
+CREATE INDEX gpu_xids_gpu ON gpu_xids (gpu_id) WHERE gpu_id IS NOT NULL;

@@ -174,6 +174,14 @@ def fake_server(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder with a libnvidia-ml.so.1 that says what a script says; see tests/collect/fake_nvml.c."""
+    from collect.scripted_nvml import build_library
+
+    return build_library(tmp_path_factory.mktemp("nvml"))
+
+
 @pytest.fixture
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody holds at this moment."""

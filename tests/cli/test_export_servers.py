@@ -337,6 +337,7 @@ args: {mmproj: /other/mm.gguf}
     assert yaml.safe_load(text)["networks"] == {"lan": {"external": True}}
 
 
+@pytest.mark.case("peers 5.30")
 @pytest.mark.parametrize(
     ("image", "gpus", "wanted"),
     [

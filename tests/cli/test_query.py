@@ -16,7 +16,7 @@ HARMLESS = {
     "SELECT key FROM metadata WHERE key = 'views_fingerprint'": "key\nviews_fingerprint\n",
     "SELECT count(*) AS n FROM v_system_summary WHERE 0": "n\n0\n",
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 3) SELECT sum(x) AS s FROM c": "s\n6\n",
-    "PRAGMA user_version": "user_version\n1\n",
+    "PRAGMA user_version": "user_version\n2\n",
     "SELECT name FROM pragma_table_info('metadata') LIMIT 1": "name\nkey\n",
     "SELECT json_extract('{\"a\": 2}', '$.a') AS a": "a\n2\n",
 }

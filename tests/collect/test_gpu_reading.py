@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from llamaagent.base.paths import HostPaths
-from llamaagent.collect.gpu import GpuReading, collect_gpus, has_nvidia, parse_reading
+from llamaagent.collect.gpu import GpuReading, collect_gpus, has_nvidia
+from llamaagent.collect.gpureading import parse_reading
 from llamaagent.domain.sample import GpuHolder
 
 CARD = {

@@ -81,7 +81,7 @@ def test_keys_are_words_whatever_they_look_like() -> None:
         ("? [a]\n: 1\n", "x.yaml:1:3: error: a key must be a word, not a list or mapping"),
         ("a: \x01\n", "x.yaml:1:4: error: control character '\\x01' in the file"),
         (b"a: \xff\xfe\n", "x.yaml:1:1: error: the file is not UTF-8 text"),
-        ("[" * 5000, "x.yaml:1:33: error: nested more than 32 levels deep"),
+        ("[" * 900, "x.yaml:1:33: error: nested more than 32 levels deep"),
         ("{a: " * 5000, "x.yaml:1:129: error: nested more than 32 levels deep"),
         ("- " * 5000, "x.yaml:1:65: error: nested more than 32 levels deep"),
         (b"a" * 2_000_000, "x.yaml:1:1: error: the file is larger than 1 MB"),
@@ -90,6 +90,13 @@ def test_keys_are_words_whatever_they_look_like() -> None:
 )
 def test_what_is_refused_says_where_and_why(text: str | bytes, fault: str) -> None:
     assert parse(text)[1] == [fault]
+
+
+def test_a_depth_that_libyaml_itself_refuses_is_told_in_our_words() -> None:
+    """Since 0.2.6 it has a limit, and reads ahead far enough to meet it before we see the first bracket."""
+    (fault,) = parse("[" * 5000)[1]
+    assert fault.startswith("x.yaml:1:")
+    assert fault.endswith(": error: nested more than 32 levels deep")
 
 
 @pytest.mark.case("sqlite 5.17")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from llamaagent.domain.admission import Card, Need, Placement, Refusal, place, room
+from llamaagent.domain.admission import Card, Need, Placement, Refusal, place, reserve, room
+
+if TYPE_CHECKING:
+    from random import Random
 
 HEADROOM = 512
 MODEST = settings(max_examples=200, deadline=None)
@@ -44,10 +49,26 @@ def cards(draw: some.DrawFn) -> tuple[Card, ...]:
 
 NEEDS = some.builds(
     Need,
-    some.sampled_from(["auto", "none", "all", 1, 2, 3, ("0",), ("GPU-1", "0"), ("9",)]),
-    some.integers(0, 100_000),
-    some.booleans(),
+    gpus=some.sampled_from(["auto", "none", "all", 1, 2, 3, ("0",), ("GPU-1", "0"), ("9",)]),
+    memory_mib=some.integers(0, 100_000),
+    exclusive=some.booleans(),
+    split=some.sampled_from([(), (3.0, 1.0), (1.0, 1.0, 2.0), (0.0, 1.0), (0.0,)]),
+    devices=some.sampled_from([None, None, (), (0,), (1, 0), (3,), (0, 1, 2)]),
+    single=some.sampled_from([False, False, True]),
+    missing=some.sampled_from([(), (), (), ("GPU-9",)]),
 )
+
+
+def allowed(need: Need, have: tuple[Card, ...]) -> set[str]:
+    """The cards that its rules leave it."""
+    if need.gpus == "none" or need.devices == ():
+        return set()
+    if isinstance(need.gpus, tuple):
+        by_name = {one.uuid: one for one in have} | {str(one.number): one for one in have}
+        listed = [by_name[name].uuid for name in need.gpus if name in by_name]
+        at = range(len(listed)) if need.devices is None else need.devices
+        return {listed[n] for n in at if n < len(listed)}
+    return {one.uuid for one in have if need.devices is None or one.number in need.devices}
 
 
 @pytest.mark.case("peers 5.29")
@@ -61,41 +82,56 @@ def test_no_card_is_ever_promised_more_than_it_has_room_for(
         assert found.reason in {"gpu-memory", "gpu-missing"}
         assert found.detail
         return
-    taken = [one for one in have if one.uuid in found.uuids]
-    assert len(taken) == len(found.uuids) == len(set(found.uuids))
-    for one in taken:
-        assert one.free_mib - one.reserved_unused_mib - found.memory_mib >= headroom
+    by_uuid = {one.uuid: one for one in have}
+    assert len(found.uuids) == len(set(found.uuids)) == len(found.shares)
+    assert set(found.uuids) <= allowed(need, have)
+    for uuid, share in zip(found.uuids, found.shares, strict=True):
+        one = by_uuid[uuid]
+        assert one.free_mib - one.reserved_unused_mib - share >= headroom
         assert not one.held_exclusively
         assert not (need.exclusive and one.holders)
-    if taken:
-        assert found.memory_mib * len(taken) >= need.memory_mib
-        assert (found.memory_mib - 1) * len(taken) < max(1, need.memory_mib)
+    if found.uuids:
+        assert need.memory_mib <= sum(found.shares) < need.memory_mib + len(found.shares)
+        assert found.memory_mib == max(found.shares)
+        assert not (need.single and len(found.uuids) != 1)
+        assert isinstance(need.gpus, str | tuple) or need.single or len(found.uuids) == need.gpus
+    elif have:
+        assert need.gpus == "none" or need.devices == (), "on the CPU in silence"
+    else:
+        assert need.gpus in {"auto", "none"} or need.devices == ()
+        assert not need.missing or need.gpus == "none" or need.devices == ()
 
 
 @MODEST
-@given(some.lists(NEEDS, max_size=8), cards(), some.integers(0, 2_000))
-def test_one_after_the_other_they_never_get_more_than_there_is(
-    needs: list[Need], have: tuple[Card, ...], headroom: int
+@given(some.lists(NEEDS, max_size=8), cards(), some.integers(0, 2_000), some.randoms())
+def test_one_after_the_other_they_never_get_more_than_there_is_and_give_all_back(
+    needs: list[Need], have: tuple[Card, ...], headroom: int, random: Random
 ) -> None:
-    """Each placement becomes a reservation of which nothing is used yet; the sum of all stays within the free."""
+    """Each placement becomes a reservation; whatever order they end in, the start is reached again."""
     before = {one.uuid: one for one in have}
+    live: list[tuple[Placement, bool]] = []
     for need in needs:
-        found = place(need, have, headroom)
-        if isinstance(found, Refusal):
-            continue
-        have = tuple(
-            one._replace(
-                reserved_unused_mib=one.reserved_unused_mib + found.memory_mib,
-                holders=one.holders + 1,
-                held_exclusively=one.held_exclusively or need.exclusive,
-            )
-            if one.uuid in found.uuids
-            else one
-            for one in have
-        )
-    for one in have:
-        promised = one.reserved_unused_mib - before[one.uuid].reserved_unused_mib
-        assert promised == 0 or promised <= room(before[one.uuid], headroom)
+        now = before_and(have, live)
+        found = place(need, now, headroom)
+        if isinstance(found, Placement):
+            assert not any(one.held_exclusively for one in now if one.uuid in found.uuids)
+            live.append((found, need.exclusive))
+        if live and random.random() < 0.3:
+            live.pop(random.randrange(len(live)))
+        for one in before_and(have, live):
+            promised = one.reserved_unused_mib - before[one.uuid].reserved_unused_mib
+            assert promised == 0 or promised <= room(before[one.uuid], headroom)
+    random.shuffle(live)
+    while live:
+        live.pop()
+    assert before_and(have, live) == have
+
+
+def before_and(have: tuple[Card, ...], live: list[tuple[Placement, bool]]) -> tuple[Card, ...]:
+    """The cards with these reservations on them."""
+    for placement, exclusive in live:
+        have = reserve(have, placement, exclusive=exclusive)
+    return have
 
 
 @MODEST
@@ -181,3 +217,34 @@ def test_the_refusal_says_how_much_is_needed_and_how_much_there_is() -> None:
     assert isinstance(found, Refusal)
     assert "9000 MiB" in found.detail
     assert f"{6_000 - HEADROOM} MiB" in found.detail
+
+
+def test_shares_follow_the_ratio_and_the_largest_finds_its_card() -> None:
+    found = place(Need("auto", 8_000, split=(3.0, 1.0)), (card(0, 3_000), card(1, 7_000)), HEADROOM)
+    assert isinstance(found, Placement)
+    assert (found.uuids, found.shares) == (("GPU-1", "GPU-0"), (6_000, 2_000))
+    assert refused(Need("auto", 8_000, split=(1.0, 1.0)), card(0, 3_000), card(1, 7_000)) == "gpu-memory"
+    named = place(Need(("0", "1"), 8_000, split=(1.0, 3.0)), (card(0, 3_000), card(1, 7_000)), HEADROOM)
+    assert isinstance(named, Placement)
+    assert (named.uuids, named.shares) == (("GPU-0", "GPU-1"), (2_000, 6_000))
+
+
+def test_devices_restrict_and_forbid() -> None:
+    both = (card(0, 9_000), card(1, 20_000))
+    assert chosen(Need("auto", 5_000, devices=(1,)), *both) == ("GPU-1",)
+    assert chosen(Need("auto", 5_000, devices=()), *both) == ()
+    assert chosen(Need(("1", "0"), 5_000, devices=(0,)), *both) == ("GPU-1",)
+    assert refused(Need("auto", 5_000, devices=(2,)), *both) == "gpu-missing"
+    assert refused(Need(2, 5_000, devices=(1,)), *both) == "gpu-missing"
+
+
+def test_one_that_does_not_split_takes_one_card_or_none() -> None:
+    assert refused(Need("auto", 30_000, single=True), card(0, 20_000), card(1, 20_000)) == "gpu-memory"
+    assert chosen(Need("all", 5_000, single=True), card(0, 20_000), card(1, 9_000)) == ("GPU-1",)
+
+
+def test_a_card_that_is_gone_is_not_replaced_by_the_cpu_or_by_fewer() -> None:
+    assert refused(Need("auto", 100, missing=("GPU-7",))) == "gpu-missing"
+    assert refused(Need("all", 100, missing=("GPU-7",)), card(0, 20_000)) == "gpu-missing"
+    assert chosen(Need("auto", 100, missing=("GPU-7",)), card(0, 20_000)) == ("GPU-0",)
+    assert chosen(Need("none", 100, missing=("GPU-7",))) == ()

@@ -132,7 +132,11 @@ def worlds(draw: some.DrawFn) -> tuple[tuple[Card, ...], tuple[Running, ...]]:
 
 
 NEEDS = some.builds(
-    Need, some.sampled_from(["auto", "all", 1, 2, ("0",)]), some.integers(1, 9000), some.booleans()
+    lambda gpus, mib, alone, split: Need(gpus, mib, alone, split=split),
+    some.sampled_from(["auto", "all", 1, 2, ("0",)]),
+    some.integers(1, 9000),
+    some.booleans(),
+    some.sampled_from([(), (), (3.0, 1.0)]),
 )
 
 
@@ -174,7 +178,8 @@ def test_the_arithmetic_of_an_eviction_adds_up(
         freed = sum(int(str(v)) for k, v in figures.items() if k.startswith(f"{prefix}freed_by_"))
         assert figures[f"{prefix}room_mib"] == room(one_card, HEADROOM)
         assert figures[f"{prefix}room_then_mib"] == room(one_card, HEADROOM) + freed
-        assert room(one_card, HEADROOM) + freed >= found.placement.memory_mib
+        share = figures.get(f"{prefix}share_mib", figures["per_card_mib"])
+        assert room(one_card, HEADROOM) + freed >= int(str(share))
 
 
 def test_a_project_caps_the_priority_of_its_profiles() -> None:

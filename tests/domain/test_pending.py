@@ -27,14 +27,9 @@ def test_a_plain_profile_and_plain_settings_have_nothing_pending() -> None:
 
 def test_each_key_that_has_no_effect_yet_is_named() -> None:
     profile = PLAIN._replace(
-        resources=Resources(memory_mib=1, cpus=1.0),
         runtime=Runtime(kind="container"),
     )
-    assert pending_in_profile(profile) == (
-        "resources.memory",
-        "resources.cpus",
-        "runtime.kind",
-    )
+    assert pending_in_profile(profile) == ("runtime.kind",)
 
 
 def test_keys_that_act_are_not_named() -> None:
@@ -46,10 +41,11 @@ def test_keys_that_act_are_not_named() -> None:
         idle=Idle(sleep_after_s=30, stop_after_s=60),
         evict=Evict(pinned=True),
         runtime=Runtime(kind="external", port=8080),
+        resources=Resources(gpus=2, memory_mib=1, cpus=1.0),
     )
     assert pending_in_profile(profile) == ()
 
 
 def test_settings_without_an_effect_yet_are_named() -> None:
-    settings = Settings(backup_keep=7, reports=Reports(logo="x.png"))
-    assert pending_in_settings(settings) == ("backup.keep", "reports.logo")
+    settings = Settings(cache_enabled=True, reports=Reports(logo="x.png"))
+    assert pending_in_settings(settings) == ("cache.enabled", "reports.logo")

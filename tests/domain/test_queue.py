@@ -143,7 +143,7 @@ def test_no_card_is_given_or_promised_beyond_what_it_has(
 
         def given_on(kind: str, at: Card = one) -> int:
             found = [t.placement for t in turns if t.kind == kind and t.placement is not None]
-            return sum(p.memory_mib for p in found if at.uuid in p.uuids)
+            return sum(dict(zip(p.uuids, p.shares, strict=True)).get(at.uuid, 0) for p in found)
 
         started, promised = given_on(act.START), given_on(act.WAIT)
         freed = sum(s.memory_mib for r in back for s in r.shares if s.uuid == one.uuid)

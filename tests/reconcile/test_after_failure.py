@@ -56,6 +56,7 @@ def test_a_port_that_was_taken_counts_as_no_failure() -> None:
     assert 18 <= (end.due_ts or 0) - NOW <= 22  # as after the second failure: this is no third
 
 
+@pytest.mark.case("peers 5.15")
 def test_too_many_failures_end_the_tries_until_something_changes() -> None:
     """Peers 5.15: five in two minutes must."""
     (given_up,) = plan_of(failed(past=Past(recent=5)))

@@ -201,7 +201,7 @@ def test_memory_that_comes_back_late_is_waited_for_and_nobody_else_goes_for_it(b
     for _ in range(4):
         box.once()
     assert box.row("low")["reason"] == "evicted"
-    assert (box.row("high")["status"], box.row("high")["reason"]) == (st.CREATED, "gpu-memory")
+    assert (box.row("high")["status"], box.row("high")["reason"]) == (st.CREATED, "gpu-releasing")
     assert living(keeps)
     box.cards.lost.clear()  # type: ignore[attr-defined]
     box.until(high=st.RUNNING)

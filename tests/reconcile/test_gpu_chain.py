@@ -282,7 +282,7 @@ def test_a_stranger_on_the_card_counts_and_is_named(box: Box) -> None:
     box.once()
     assert printed_card(box)["holders"] == [(box.row("alpha")["pid"], 480, "alpha")]
     assert json.loads(box.site.run("ps", "--json").out)[0]["gpus"] == [A]
-    assert f"pid {box.row('alpha')['pid']} holds 480 MiB (alpha)" in box.site.run("gpus").out
+    assert f"alpha  {box.row('alpha')['pid']}  480 MiB  500 MiB" in box.site.run("gpus").out
 
 
 def printed_card(box: Box) -> dict[str, object]:

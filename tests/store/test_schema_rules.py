@@ -37,6 +37,7 @@ TABLES = {
     "overrides",
     "gpus",
     "gpu_holders",
+    "gpu_xids",
     "reservations",
     "quotas",
     "memory_observations",

@@ -2,7 +2,8 @@
 
 Usage: crash_driver.py [STEP], in a site's folder. With DRIVER_CARD=UUID in the environment the pass sees one
 graphics card of that name, so that reservations can be watched where there is none; DRIVER_MIB is its size, and
-DRIVER_HELD=PID:MIB what a process holds of it for as long as it lives.
+DRIVER_HELD=PID:MIB what a process holds of it for as long as it lives. DRIVER_ONLY=NAME: a pass for that profile
+alone, as `start NAME` makes one, waiting for the lock.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def main() -> None:
         card = os.environ.get("DRIVER_CARD")
         if card:
             ctx = ctx._replace(read_gpus=lambda: GpuReading(available=True, cards=(pretended(card),)))
-        with Lock(opened.database, "pass").take(opened.clock):
+        only = os.environ.get("DRIVER_ONLY")
+        if only:
+            ctx = ctx._replace(only=frozenset({only}))
+        with Lock(opened.database, "pass").take(opened.clock, 60.0 if only else 0.0):
             run_pass(ctx)
 
 

@@ -70,6 +70,7 @@ def first_line(site: Site) -> str:
     return site.run("status").out.splitlines()[0]
 
 
+@pytest.mark.case("sqlite 5.5")
 def test_reports_stop_first_then_samples_and_launches_go_on(fake_site: Site, disk: SmallDisk) -> None:
     site = fake_site
     site.settle()
@@ -131,6 +132,8 @@ def test_no_report_is_made_while_the_disk_is_short(fake_site: Site, disk: SmallD
     assert index.exists()
 
 
+@pytest.mark.case("sqlite 5.5")
+@pytest.mark.case("peers 5.28")
 def test_the_loop_goes_on_over_a_full_disk_and_recovers(fake_site: Site, disk: SmallDisk) -> None:
     fake_site.settle()
     before = fake_site.count("system_samples")

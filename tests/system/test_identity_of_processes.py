@@ -147,6 +147,7 @@ def test_a_server_that_was_killed_is_told_with_its_signal_and_comes_back(site: S
     ]
 
 
+@pytest.mark.case("peers 5.3")
 @pytest.mark.root
 def test_what_was_started_in_a_container_is_known_by_its_launch_id_outside(site: Site) -> None:
     """Peers 5.3: the pid in the row is another process here. When the container is gone, so is the server."""

@@ -66,6 +66,7 @@ def test_a_server_that_nobody_asks_is_stopped_and_stays_stopped(fake_site: Site)
     assert fake_site.settle()["alpha"]["id"] != row["id"], "a changed launch brings it back"
 
 
+@pytest.mark.case("peers 5.18")
 def test_a_request_in_progress_and_requests_of_late_are_use(fake_site: Site, tmp_path: Path) -> None:
     """Peers 5.18: a long answer without a new request is no idleness."""
     gauge = tmp_path / "busy"
@@ -127,16 +128,19 @@ def test_requests_that_count_no_tokens_are_use_as_well(fake_site: Site) -> None:
     eventually(lambda: status_of(fake_site) == "stopped", "idle")
 
 
+@pytest.mark.case("peers 5.21")
 def test_idleness_is_never_asked_for_in_a_way_that_wakes(fake_site: Site, tmp_path: Path) -> None:
     """Peers 5.21: neither /slots nor a completion, however often a pass looks."""
     hits = tmp_path / "hits"
-    fake_site.profile("alpha", idle={"stop_after": "2s"}, runtime={"env": {"FAKE_HITS": str(hits)}})
+    env = {"FAKE_HITS": str(hits)}
+    fake_site.profile("alpha", idle={"stop_after": "2s"}, health={"probe": "health"}, runtime={"env": env})
     fake_site.settle()
     eventually(lambda: status_of(fake_site) == "stopped", "idle")
     asked = {line.split()[1] for line in hits.read_text().splitlines()}
     assert asked <= {"/health", "/metrics", "/props"}
 
 
+@pytest.mark.case("peers 5.16")
 def test_the_clock_set_forward_stops_nothing(fake_site: Site) -> None:
     """Peers 5.16: the clock since boot must agree."""
     fake_site.profile("alpha", idle={"stop_after": "1h"})
@@ -152,6 +156,7 @@ def test_the_clock_set_forward_stops_nothing(fake_site: Site) -> None:
     eventually(lambda: status_of(fake_site) == "stopped", "both agree")
 
 
+@pytest.mark.case("peers 5.17")
 def test_one_that_was_never_used_counts_from_when_it_was_healthy(fake_site: Site) -> None:
     """Peers 5.17."""
     fake_site.profile("alpha", idle={"stop_after": "1h"})

@@ -166,9 +166,9 @@ def test_requests_from_then_on_are_counted(site: Site, hand: Hand) -> None:
     (row,) = site.newest().values()
     assert row["log_path"] == str(log)
     complete(port, "after that", 6)
-    eventually(lambda: log.read_text("utf-8", "replace").count("stop processing") == 2, "logged")
-    site.once()
-    assert site.rows("SELECT generated_tokens AS n FROM generations") == [{"n": 6}]
+    counted = "SELECT generated_tokens AS n FROM generations"
+    eventually(lambda: site.once() and site.rows(counted), "counted")
+    assert site.rows(counted) == [{"n": 6}]  # neither what was before nor our own question after the takeover
 
 
 def test_printing_writes_nothing_and_says_what_is_left_out(site: Site, hand: Hand) -> None:
@@ -321,7 +321,6 @@ def test_a_name_that_means_nothing_is_a_usage_error(site: Site, hand: Hand) -> N
     assert said.rc == 2
     assert "no running server is called nonsense; there are: " in said.err
     assert "tiny" in said.err
-    assert site.run("import", "walking").rc == 2
 
 
 def test_killed_between_the_files_and_the_rows_it_is_done_by_the_next_call(site: Site, hand: Hand) -> None:

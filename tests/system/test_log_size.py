@@ -59,7 +59,7 @@ def small(
         made = Site(tmp_path / "site", port_block, fake_server, str(model))
         made.env["XDG_STATE_HOME"] = folder
         made.settings(logs={"max_size": f"{CAP}B"})
-        made.profile("alpha")
+        made.profile("alpha", health={"probe": "health"})  # every request is the test's
         try:
             made.settle()
             yield made
@@ -90,6 +90,7 @@ def stored(site: Site) -> list[int]:
     return [int(str(row["task_id"])) for row in rows]
 
 
+@pytest.mark.case("peers 5.19")
 def test_fifty_megabytes_in_three_passes_stay_below_the_cap(small: Site) -> None:
     """Peers 5.19. Every request in between is counted, and the child writes on into the same file."""
     inode = os.stat(path_of(small)).st_ino
@@ -173,7 +174,7 @@ def test_many_requests_and_killed_passes_with_a_tiny_log(
     site = Site(tmp_path, port_block, fake_server, str(tmp_path / "fake.gguf"))
     try:
         site.settings(logs={"max_size": "64KiB"})
-        site.profile("alpha")
+        site.profile("alpha", health={"probe": "health"})
         site.settle()
         chance = random.Random(11)
         for round_number in range(8):
@@ -201,7 +202,8 @@ def test_a_real_servers_requests_survive_a_tiny_log_and_killed_passes(site: Site
     from concurrent.futures import ThreadPoolExecutor
 
     site.settings(logs={"max_size": "16KiB"})
-    site.profile("alpha", args={"threads": 1, "parallel": 4, "ctx-size": 2048})
+    args = {"threads": 1, "parallel": 4, "ctx-size": 2048}
+    site.profile("alpha", args=args, health={"probe": "health"})
     port = site.settle()["alpha"]["port"]
     done, chance, passes = threading.Event(), random.Random(5), [0, 0]
 
@@ -247,6 +249,7 @@ def test_what_was_not_read_is_never_given_back(small: Site) -> None:
     assert stored(small) == [0]
 
 
+@pytest.mark.case("peers 5.20")
 def test_a_line_of_a_megabyte_does_no_harm(small: Site) -> None:
     """Peers 5.20: the reader goes on behind it, the child keeps running."""
     request(small)

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from scratch_site import eventually, kill
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def wait_of(site: Site, instance_id: object) -> int:
     return int(json.loads(str(found["arithmetic"]))["wait_s"])
 
 
+@pytest.mark.case("peers 5.15")
 def test_waits_double_from_pass_to_pass_and_are_shown(fake_site: Site) -> None:
     """Peers 5.15: the counter is in the database, so an agent that is restarted each time goes on counting."""
     fake(fake_site, "exit-at-once:3", restart={"backoff": "10s", "give_up_after": "never"})
@@ -75,6 +77,7 @@ def test_waits_double_from_pass_to_pass_and_are_shown(fake_site: Site) -> None:
     assert fake_site.run("status").rc == 1
 
 
+@pytest.mark.case("peers 5.15")
 def test_five_failures_in_two_minutes_end_the_tries_and_start_clears(fake_site: Site) -> None:
     """Peers 5.15: five in two minutes must give up."""
     fake(fake_site, "exit-at-once:3")
@@ -103,6 +106,7 @@ def test_five_failures_in_two_minutes_end_the_tries_and_start_clears(fake_site: 
     assert row["restarts"] == 0
 
 
+@pytest.mark.case("peers 5.15")
 def test_three_crashes_in_ninety_days_do_not(fake_site: Site) -> None:
     """Peers 5.15: three crashes in 90 days must not be the end."""
     fake(
@@ -207,6 +211,7 @@ def test_a_load_that_moves_is_not_cut_off_and_one_that_hangs_is(fake_site: Site)
     assert "no progress for" in str(told["detail"])
 
 
+@pytest.mark.case("peers 5.14")
 def test_memory_of_a_card_that_ran_out_holds_until_more_is_free(fake_site: Site) -> None:
     """Peers 5.14 too: the failed launch keeps no reservation."""
     fake(fake_site, "oom", resources={"gpu_memory": "100MiB"})
@@ -228,6 +233,7 @@ def test_memory_of_a_card_that_ran_out_holds_until_more_is_free(fake_site: Site)
     eventually(lambda: drive(fake_site, 16384) or len(failures(fake_site)) == 2, "it was tried with more")
 
 
+@pytest.mark.case("peers 5.23")
 def test_a_change_finds_the_memory_that_the_old_launch_gave_back(fake_site: Site) -> None:
     """Peers 5.23: stop, gone, memory back, start, in one pass when the memory is back at once."""
     fake(fake_site, "none", resources={"gpu_memory": "6000MiB"})
@@ -244,6 +250,7 @@ def test_a_change_finds_the_memory_that_the_old_launch_gave_back(fake_site: Site
     assert "hold" not in [action for action, _ in fake_site.decisions("alpha")]
 
 
+@pytest.mark.case("peers 5.11")
 def test_memory_that_is_not_back_yet_is_waited_for(fake_site: Site) -> None:
     """Peers 5.11: it is held, with the arithmetic, never launched on hope; the next pass looks again."""
     fake(fake_site, "none", resources={"gpu_memory": "6000MiB"})

@@ -25,6 +25,7 @@ class HostPaths(NamedTuple):
 
     proc: str = "/proc"
     sys: str = "/sys"
+    dev: str = "/dev"
 
 
 class Places(NamedTuple):
@@ -38,6 +39,16 @@ class Places(NamedTuple):
     cache: str
     runtime: str  # gone after a reboot
     report: str
+
+
+def host_paths(environ: Mapping[str, str]) -> HostPaths:
+    """The roots, or those that LLAMAAGENT_HOST_SYS and LLAMAAGENT_HOST_DEV name.
+
+    They do where a container sees the host's folders under another name, and in tests.
+    """
+    return HostPaths(
+        sys=environ.get("LLAMAAGENT_HOST_SYS") or "/sys", dev=environ.get("LLAMAAGENT_HOST_DEV") or "/dev"
+    )
 
 
 def places(environ: Mapping[str, str], *, home: str | None = None, uid: int | None = None) -> Places:

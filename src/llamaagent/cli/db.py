@@ -1,9 +1,10 @@
-"""`db info`, `db init`, `db migrate`: care of the database file."""
+"""`db info`, `db init`, `db migrate`, `db vacuum`, `db adopt-site`: care of the database file."""
 
 from __future__ import annotations
 
 import json
 
+from llamaagent.base.errors import NOT_FINE
 from llamaagent.cli.output import emit_object, print_table
 from llamaagent.cli.run import refuse_broken_settings
 from llamaagent.cli.site import claim, database, load
@@ -37,15 +38,15 @@ def _text(found: DatabaseInfo, site: object) -> None:
     span = "none yet"
     if found.first_sample_ts is not None:
         span = f"{moment(found.first_sample_ts)} to {moment(found.last_sample_ts)}"
-    free = found.free_pages * found.page_size_bytes
     lines = {
         "database": found.path,
         "site": site or "none yet",
-        "schema version": found.schema_version,
+        "schema version": _version(found),
         "sqlite": f"{found.sqlite_version}, {found.journal_mode}",
-        "size": f"{_near(found.size_bytes)}, of which free {_near(free)}",
+        "size": f"{_near(found.size_bytes)}, of which free {_near(found.free_bytes)}",
         "wal": _near(found.wal_bytes),
         "samples": span,
+        "last backup": _backup(found),
     }
     for name, value in lines.items():
         print(f"{name + ':':<16}{value}")
@@ -56,6 +57,20 @@ def _text(found: DatabaseInfo, site: object) -> None:
         if table.rows
     ]
     print_table(rows, ("table", "rows", "size_kib"))
+
+
+def _version(found: DatabaseInfo) -> str:
+    from llamaagent.cli.rows import moment
+
+    return f"{found.schema_version}, since {moment(found.migrated_ts)}"
+
+
+def _backup(found: DatabaseInfo) -> str:
+    from llamaagent.cli.rows import moment
+
+    made = found.last_backup
+    due = "" if found.backup_due_ts is None else f"; next due {moment(found.backup_due_ts)}"
+    return ("none yet" if made is None else f"{moment(made['ts'])}, {made['path']}") + due
 
 
 def _near(size_bytes: int) -> str:
@@ -90,4 +105,51 @@ def _bring(values: Values, *, create: bool) -> int:
     now = stored_version(opened.database)
     word = "created" if before is None else f"migrated from version {before}"
     print(f"{opened.database}: {'already_current' if before == now else word}, schema version {now}")
+    return 0
+
+
+def vacuum(values: Values) -> int:
+    """Rewrite the file without free pages, and renew the statistics of the query planner."""
+    from llamaagent.store.locks import Lock
+    from llamaagent.store.vacuum import vacuum as rewrite
+
+    opened = load(values, need_settings=False)
+    refuse_broken_settings(opened)
+    with (
+        database(opened, write=True, create=False) as db,
+        Lock(opened.database, "pass").take(opened.clock),
+    ):
+        done = rewrite(db, opened.database)
+    if values.flag("json"):
+        emit_object({"path": opened.database, **done._asdict()})
+    else:
+        print(f"{opened.database}: {_near(done.before_bytes)} before, {_near(done.after_bytes)} now")
+    return 0
+
+
+def adopt_site(values: Values) -> int:
+    """Let the database remember this settings file instead of the one that it knows."""
+    from llamaagent.cli.dbcopy import agreed
+    from llamaagent.store.locks import Lock
+    from llamaagent.store.samples import SampleStore
+
+    opened = load(values)
+    refuse_broken_settings(opened)
+    with (
+        database(opened, write=True, create=False) as db,
+        Lock(opened.database, "pass").take(opened.clock),
+    ):
+        stored = SampleStore(db).metadata("site")
+        known = json.loads(stored)["path"] if stored is not None else None
+        if known == opened.site_path:
+            print(f"{opened.database}: already_adopted by {opened.site_path}")
+            return 0
+        if known is not None and not agreed(
+            values, f"{opened.database} belongs to {known}. Take it for this site?"
+        ):
+            return NOT_FINE
+        with db:
+            SampleStore(db).delete_metadata("site")
+        claim(db, opened)
+    print(f"{opened.database}: adopted by {opened.site_path}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from llamaagent.base.errors import NOT_FINE
+from llamaagent.base.paths import host_paths
 from llamaagent.cli.output import chosen_format, clean, coloured, emit, say
 from llamaagent.cli.site import load, site_id
 
@@ -31,6 +32,8 @@ def run(values: Values) -> int:
             places=opened.places,
             environ=os.environ,
             clock=opened.clock,
+            host=host_paths(os.environ),
+            dev=host_paths(os.environ).dev,
         )
     )
     bad = any(finding.level != INFO for finding in found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 
-from llamaagent.cli.output import chosen_format, clean, emit, say
+from llamaagent.cli.gputable import print_gpus
+from llamaagent.cli.output import chosen_format, emit, say
 from llamaagent.cli.site import context, database, load, reading
 from llamaagent.store.read import select
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
     from llamaagent.store.types import Connection
 
-_BAR = 20
-_SHOWN = ("idx", "name", "use", "utilization_percent", "reserved_mib", "temp", "power", "status")
+_PARTS = ("holders", "reservations", "throttle", "xids")  # columns that are JSON
 
 
 def run(values: Values) -> int:
@@ -27,33 +27,26 @@ def run(values: Values) -> int:
     with _database(opened) as db:
         ctx = context(opened, db)
         found = ctx.read_gpus()
-        if (found.cards or (found.available and not found.error)) and not db.readonly("main"):
+        if found.available and not db.readonly("main"):
             from llamaagent.launch.identity import boot_id
-            from llamaagent.reconcile.record import holders_of
+            from llamaagent.reconcile.record import store_gpus
 
             with db:
-                ctx.samples.add_gpus(found.cards, holders_of(ctx, found), boot_id(), opened.clock.now())
+                store_gpus(ctx, found, boot_id(), opened.clock.now())
         table = select(db, "list_gpus")
     for row in table.rows:
-        row["holders"] = json.loads(str(row["holders"] or "[]"))
-        row["reservations"] = json.loads(str(row["reservations"] or "[]"))
+        row.update({name: json.loads(str(row[name] or "[]")) for name in _PARTS})
     if chosen_format(values) != "table":
         emit(values, table.rows, table.columns)
         return 0
     if found.error:
         say(f"the cards cannot be read now: {found.error}")
-    empty = None if found.error else "no GPU on this host"
-    rows = [
-        {**row, "use": _bar(row), "power": _power(row), "temp": row["temperature_celsius"]}
-        for row in table.rows
-    ]
-    emit(values, rows, table.columns, shown=_SHOWN, empty=empty)
-    for row in table.rows:
-        for holder in row["holders"] if isinstance(row["holders"], list) else ():
-            who = holder.get("profile") or f"{holder.get('user') or '?'}: {holder.get('command') or '?'}"
-            print(
-                f"  gpu {row['idx']}: pid {holder['pid']} holds {holder['memory_mib'] or '?'} MiB ({clean(str(who))})"
-            )
+    for text in found.missing:
+        say(f"not answering: {text}")
+    if table.rows:
+        print_gpus(table.rows, opened.clock.now())
+    elif not found.error and not found.missing and not values.flag("quiet"):
+        say("no GPU on this host")
     return 0
 
 
@@ -62,18 +55,3 @@ def _database(opened: Opened) -> AbstractContextManager[Connection]:
     if os.access(opened.database, os.W_OK):
         return database(opened, write=True, create=False)
     return reading(opened)
-
-
-def _bar(row: dict[str, object]) -> str:
-    used, total = row["memory_used_mib"], row["memory_total_mib"]
-    if not isinstance(used, int) or not isinstance(total, int) or not total:
-        return "-"
-    full = round(_BAR * used / total)
-    return f"{'#' * full}{'.' * (_BAR - full)} {used}/{total} MiB"
-
-
-def _power(row: dict[str, object]) -> str | None:
-    power, limit = row["power_mw"], row["power_limit_mw"]
-    if not isinstance(power, int):
-        return None
-    return f"{power // 1000}/{limit // 1000} W" if isinstance(limit, int) else f"{power // 1000} W"

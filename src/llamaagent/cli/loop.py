@@ -11,9 +11,10 @@ import signal
 
 from llamaagent.base.errors import LlamaAgentError, LockHeldError
 from llamaagent.base.sdnotify import manager
+from llamaagent.cli.listening import Listening
 from llamaagent.cli.output import say
-from llamaagent.cli.publishing import Publisher
-from llamaagent.cli.run import load_ready, one_pass
+from llamaagent.cli.publishing import Publisher, backup_is_due
+from llamaagent.cli.run import keep_small, load_ready, one_pass
 from llamaagent.cli.signals import Signals
 from llamaagent.cli.site import Opened, claim, database, load
 from llamaagent.domain import instance as st
@@ -23,6 +24,7 @@ from llamaagent.store.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from llamaagent.cli.backing import Keeper
     from llamaagent.cli.notifying import Courier
     from llamaagent.cli.spec import Values
     from llamaagent.reconcile.passes import PassResult
@@ -61,6 +63,8 @@ class Agent:
         self._told: dict[str, str] = {}
         self._publisher = Publisher()
         self._courier: Courier | None = None
+        self._keeper: Keeper | None = None
+        self._listening = Listening()
         self._manager = manager(os.environ, os.getpid())
 
     def rounds(self, db: Connection, signals: Signals) -> None:
@@ -109,9 +113,12 @@ class Agent:
                     return False
                 told = self._pull()
                 self._reload()  # under the lock: what was read before a long wait may be old
+                self._listening.beat(self.opened, db)
                 result = one_pass(self._values, self.opened, db, pull_trouble=told)
+            keep_small(self.opened, db, result)
             self._publisher.beat(self._values, self.opened, db, result.shortage)
             self._notify(db)
+            self._back_up(db, result)
         self._report_status(result)
         return True
 
@@ -126,8 +133,18 @@ class Agent:
         good = not any(fault.severity == "error" for fault in self.opened.site.faults)
         self._courier.beat(self.opened, db, good=good)
 
+    def _back_up(self, db: Connection, result: PassResult) -> None:
+        due = backup_is_due(self.opened, db, result.shortage)
+        if self._keeper is None and due:
+            from llamaagent.cli.backing import Keeper
+
+            self._keeper = Keeper()
+        if self._keeper is not None:
+            self._keeper.beat(self.opened, db, due=due)
+
     def finish(self) -> None:
         """Wait for a notification that is being sent, at most as long as one may take."""
+        self._listening.finish()
         if self._courier is not None:
             self._courier.finish(self.opened.site.settings.notify_timeout_s + 1.0)
 

@@ -139,7 +139,7 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
         except HeldError as error:
             made.append(held(profile, error)._replace(instance_id=action.instance_id))
             continue
-        cards = tuple((uuid, placement.memory_mib) for uuid in placement.uuids)
+        cards = tuple(zip(placement.uuids, placement.shares, strict=True))
         made.append(action._replace(arithmetic=placement.arithmetic, cards=cards))
     return tuple(made)
 
@@ -157,9 +157,10 @@ def _waiting(ctx: Context, rows: tuple[Instance, ...], declared: Declared) -> li
 
 def _less(gpus: GpuReading, taken: Placement) -> GpuReading:
     """The cards as the next start of the same pass would find them."""
+    shares = dict(zip(taken.uuids, taken.shares, strict=True))
     cards = tuple(
-        card._replace(memory_free_mib=card.memory_free_mib - taken.memory_mib)
-        if card.uuid in taken.uuids and card.memory_free_mib is not None
+        card._replace(memory_free_mib=card.memory_free_mib - shares[card.uuid])
+        if card.uuid in shares and card.memory_free_mib is not None
         else card
         for card in gpus.cards
     )

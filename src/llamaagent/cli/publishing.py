@@ -56,6 +56,20 @@ class Publisher:
         self._result = _build(argv)
 
 
+def backup_is_due(opened: Opened, db: Connection, shortage: Shortage | None) -> bool:
+    """Whether to look into a backup after this pass; one more of a time far ahead was due before the clock was set.
+
+    On a short disk it waits.
+    """
+    every = opened.site.settings.backup_every_s
+    if every is None or (shortage is not None and shortage.is_short()):
+        return False
+    from llamaagent.store.samples import SampleStore
+
+    stored = SampleStore(db).metadata("backup_next_ts")
+    return stored is None or not 0 < int(stored) - opened.clock.now() <= every
+
+
 def _take_turn(
     values: Values, opened: Opened, db: Connection, shortage: Shortage | None
 ) -> tuple[str, ...] | None:

@@ -26,7 +26,7 @@ PROFILE_COLUMNS = (
     "profile", "kind", "status", "state", "wanted", "health", "reason", "detail", "since", "retry_at", "override",
     "pid", "container_id", "host", "port", "url", "gpus", "memory_mib", "gpu_memory_mib", "tokens_per_second",
     "requests_processing", "uptime_s", "restarts", "build", "git_commit", "project", "labels", "outdated",
-    "instance_id", "source",
+    "instance_id", "source", "gpu_memory_declared_mib", "gpu_memory_estimated_mib", "gpu_memory_measured_mib",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from llamaagent.domain import instance as st
 from llamaagent.reconcile.passes import run_pass
 from llamaagent.reconcile.problems import declaration, news, problems, remember
 from llamaagent.store.locks import Lock
+from llamaagent.store.samples import SampleStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def once(values: Values) -> int:
                 opened, pull_trouble = pulled(values, opened)
                 refuse_broken_settings(opened)
             result = one_pass(values, opened, db, pull_trouble=pull_trouble)
+        keep_small(opened, db, result)
         if values.flag("wait"):
             result = _settle(values, opened, db, result, patience, pull_trouble)
         code = BAD_CONFIG if any(fault.severity == "error" for fault in opened.site.faults) else 0
@@ -57,9 +59,13 @@ def once(values: Values) -> int:
             from llamaagent.cli.notifying import notify
 
             notify(opened, db, good=code == 0)
-        from llamaagent.cli.publishing import publish
+        from llamaagent.cli.publishing import backup_is_due, publish
 
         publish(values, opened, db, result.shortage)
+        if backup_is_due(opened, db, result.shortage):
+            from llamaagent.cli.backing import back_up
+
+            back_up(opened, db)
     return code
 
 
@@ -107,6 +113,17 @@ def one_pass(
                 + (f" ({action.detail})" if action.detail else "")
             )
     return result
+
+
+def keep_small(opened: Opened, db: Connection, result: PassResult) -> None:
+    """Roll up and delete what is due, now that all is decided and done and the lock is free for others."""
+    settings, short = opened.site.settings, result.shortage
+    pressed = short is not None and short.is_short()
+    if pressed or SampleStore(db).upkeep_due(settings, opened.clock.now()):
+        from llamaagent.retain.upkeep import keep_up
+
+        early = short is not None and short.samples_stop
+        keep_up(db, settings, opened.clock, short=pressed, early=early)
 
 
 def _only(values: Values, opened: Opened, db: Connection) -> frozenset[str] | None:

@@ -65,7 +65,15 @@ def _argv(opened: Opened, db: Connection, profile: Profile) -> tuple[str, ...]:
         port = choose_port(
             None, opened.site.settings.ports, taken, lambda p: port_free(profile.listen.host, p)
         )
-    return server_argv(profile, binary=binary, port=port or opened.site.settings.ports[0])
+    extra: tuple[str, ...] = ()
+    row = _row(opened, db, profile)
+    if row is not None and row.status in st.LIVE and row.gpus not in {None, "[]"}:
+        from llamaagent.reconcile.fitted import fitting_of_running
+
+        stored = json.loads(str(_stored(db, row).get("argv") or "[]"))
+        told = fitting_of_running(ctx, profile, binary, row, stored)
+        profile, extra = profile._replace(argv=told.argv), told.words
+    return server_argv(profile, binary=binary, port=port or opened.site.settings.ports[0], extra=extra)
 
 
 def _watched_argv(opened: Opened, db: Connection, profile: Profile) -> tuple[str, ...]:
@@ -190,7 +198,8 @@ def _all(values: Values, opened: Opened, db: Connection, profile: Profile) -> in
     document = json.loads(profile.document)
     if values.flag("json"):
         emit_object({"name": profile.name, "source": profile.source, "launch_hash": profile.launch_hash,
-                     "profile_hash": profile.profile_hash, "document": document})  # fmt: skip
+                     "profile_hash": profile.profile_hash, "document": document,
+                     "memory": _memory(opened, db, profile)})  # fmt: skip
         return 0
     import yaml
 
@@ -201,5 +210,27 @@ def _all(values: Values, opened: Opened, db: Connection, profile: Profile) -> in
             f"# instance {row.id}: {row.status}"
             + (f" at {row.host}:{row.port}" if row.status in st.LIVE else "")
         )
+    said = ", ".join(f"{name} {value}" for name, value in _memory(opened, db, profile).items())
+    if said:
+        print(f"# {said}")
     print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="")
     return 0
+
+
+def _memory(opened: Opened, db: Connection, profile: Profile) -> dict[str, object]:
+    """GPU memory and size of the newest launch, each figure under its own name; what is not known is left out."""
+    row = _row(opened, db, profile)
+    stored = _stored(db, row) if row is not None else {}
+    names = {
+        "declared_mib": "gpu_memory_declared_mib",
+        "estimated_mib": "gpu_memory_estimated_mib",
+        "measured_mib": "gpu_memory_measured_mib",
+        "sized_context": "sized_context",
+        "sized_gpu_layers": "sized_gpu_layers",
+        "sized_tensor_split": "sized_tensor_split",
+        "context_size": "context_size",
+        "gpu_layers": "gpu_layers",
+    }
+    if stored.get("gpus") in {None, "[]"}:
+        return {}
+    return {name: stored[column] for name, column in names.items() if stored.get(column) is not None}

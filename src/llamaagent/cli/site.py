@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ConfigError, UsageError
-from llamaagent.base.paths import HostPaths, Places, places
+from llamaagent.base.paths import Places, host_paths, places
 from llamaagent.base.record import NamedTuple
 from llamaagent.config.load import Asking, Site, load_site_cached
 
@@ -151,13 +151,18 @@ def claim(db: Connection, opened: Opened) -> None:
     if known is None:
         import json
 
+        if samples.metadata("simulated") is not None:
+            raise ConfigError(
+                f"{opened.database} holds simulated history: no pass adds to it",
+                hint="choose another database with --db or `database:`",
+            )
         with db:
             value = {"path": opened.site_path, "id": site_id(opened.site_path)}
             samples.set_metadata("site", json.dumps(value), opened.clock.now())
     elif known[0] != opened.site_path:
         raise ConfigError(
             f"{opened.database} belongs to the site {known[0]}, not to {opened.site_path}",
-            hint="choose another database with --db or `database:`",
+            hint="choose another database with --db or `database:`, or llamaagent db adopt-site",
         )
 
 
@@ -182,14 +187,19 @@ def context(
     from llamaagent.store.samples import SampleStore
     from llamaagent.store.wishes import WishStore
 
-    host = HostPaths()
+    host = host_paths(os.environ)
     samples = SampleStore(db)
     known = _remembered(samples)  # hashing anew would load OpenSSL on every pass
 
     def read_gpus() -> GpuReading:
         from llamaagent.collect.gpu import collect_gpus
 
-        return collect_gpus(host, NVML_TIMEOUT_S)
+        reading = collect_gpus(host, NVML_TIMEOUT_S)
+        if not reading.available:
+            return reading
+        from llamaagent.reconcile.cardhealth import with_health
+
+        return with_health(reading, db, host, opened.clock)
 
     return Context(
         settings=opened.site.settings,

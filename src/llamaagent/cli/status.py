@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from llamaagent.cli.outdated import refused_by_build, sentences
-from llamaagent.cli.output import emit_object, say
+from llamaagent.cli.output import clean, emit_object, say
 from llamaagent.cli.rows import age, moment, profile_rows
 from llamaagent.cli.site import load, reading
 from llamaagent.collect.disk import measure_shortage
 from llamaagent.domain.settings import written_folders
+from llamaagent.reconcile.cardtrouble import sentence
+from llamaagent.store.cards import CardStore
 from llamaagent.store.read import select
 
 TYPE_CHECKING = False
@@ -26,6 +30,7 @@ def run(values: Values) -> int:
     with reading(opened) as db:
         rows = profile_rows(opened, db)
         last = select(db, "list_last_sample").rows[0]["ts"]
+        failed = CardStore(db).failed()
         recent = select(
             db,
             "list_stats",
@@ -35,12 +40,15 @@ def run(values: Values) -> int:
     asked = recent.rows[0]["requests"] if recent.rows else 0
     passed = opened.clock.now() - last if isinstance(last, int) else None
     summary = _summary(opened, rows, shortage) | {"last_pass_s": passed, "requests_last_hour": asked}
+    summary["failed_gpus"] = [card._asdict() | {"profiles": json.loads(card.profiles)} for card in failed]
     if values.flag("json"):
         emit_object(summary)
     else:
         if shortage is not None:
             print(shortage)
         _screen(opened, summary, rows)
+        for card in failed:
+            print(f"! {clean(sentence(card))}")
     return 0 if summary["ok"] else 1
 
 

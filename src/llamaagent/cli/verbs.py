@@ -249,15 +249,22 @@ def _reach(
                         + (f" at {row.host}:{row.port}" if row.status == st.RUNNING else "")
                     )
             return 0
-        if held and len(held) == len(missing):
-            for row in held:
+        refused = [row for row in held if row.reason != "gpu-releasing"]  # that is over soon
+        refused = held if opened.clock.monotonic() >= until else refused
+        if refused and len(refused) == len(missing):
+            for row in refused:
                 say(f"{row.profile}: refused, {row.reason}: {row.detail}")
             return REFUSED
-        if opened.clock.monotonic() >= until or all(row.status in {st.CREATED, st.ERROR} for row in missing):
+        if opened.clock.monotonic() >= until or all(_stays(row) for row in missing):
             for row in missing:
                 say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
             return NOT_FINE
         opened.clock.sleep(_POLL_S)
+
+
+def _stays(row: Instance) -> bool:
+    """Whether more passes change nothing."""
+    return row.status == st.ERROR or (row.status == st.CREATED and row.reason != "gpu-releasing")
 
 
 def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:

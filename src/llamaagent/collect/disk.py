@@ -107,6 +107,10 @@ def measure_shortage(folders: Iterable[str], headroom_mib: int) -> Shortage | No
             found = os.statvfs(folder)
         except OSError:
             continue
+        if (
+            not found.f_blocks
+        ):  # it does not count its space (ramfs, some network ones): not known is not short
+            continue
         free_mib = found.f_bavail * found.f_frsize >> 20
         if least is None or free_mib < least.free_mib:
             least = Shortage(folder, free_mib, headroom_mib)

@@ -7,9 +7,9 @@ Sizes MiB, power mW, clocks MHz, temperature degrees Celsius.
 from __future__ import annotations
 
 import json
-import os
-import select
 import sys
+
+from llamaagent.collect.turn import claim_turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _MIB = 1 << 20
 # "Not available" is also said by the largest values of the types; no true figure comes near these.
 _SMALL = 1 << 31  # unsigned int: percent, degrees, mW, MHz
 _LARGE = 1 << 50  # unsigned long long: bytes, bit masks
+_UNCORRECTED, _VOLATILE, _AGGREGATE = 1, 0, 1  # nvmlMemoryErrorType_t, nvmlEccCounterType_t
 _PROCESS_LISTS = ("Compute", "Graphics", "MPSCompute")
 
 
@@ -30,8 +31,11 @@ def main() -> int:
 
 
 def read_nvml() -> dict[str, Any]:
-    """Ask NVML about every card: {"error": text|null, "cards": [...]} as `gpu.parse_reading` takes it."""
-    guard = _claim_turn()
+    """Ask NVML about every card: {"error": text|null, "missing": [text], "cards": [...]} for `gpu.parse_reading`.
+
+    missing: cards that do not answer while the others do. A MIG device is a card of its own, after its parent.
+    """
+    guard = claim_turn("nvml")
     if guard is None:
         return {"error": "another NVML reader is still waiting for the driver", "cards": []}
     try:
@@ -40,43 +44,50 @@ def read_nvml() -> dict[str, Any]:
         return {"error": f"nvidia-ml-py is not installed: {error}", "cards": []}
     try:
         pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError as error:
         return {"error": f"NVML: {error}", "cards": []}
     driver = _ask(pynvml, pynvml.nvmlSystemGetDriverVersion)
-    cards = []
-    problems = []
-    for index in range(_number(_ask(pynvml, pynvml.nvmlDeviceGetCount)) or 0):
+    cards: list[dict[str, Any]] = []
+    missing = []
+    for index in range(count):
         try:
-            cards.append(_read_card(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index), index, driver))
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            cards += _with_parts(pynvml, handle, _read_card(pynvml, handle, index, driver))
         except pynvml.NVMLError as error:
-            problems.append(f"card {index}: {error}")
-    return {"error": "; ".join(problems) or None, "cards": cards}
+            missing.append(f"card {index}: {error}")
+    return {"error": None, "missing": missing, "cards": cards}
 
 
-def _claim_turn(wait_s: float = 2.0) -> object | None:
-    """Hold a name that only one process of this user on this host can have; None when it stays taken.
+def _with_parts(nvml: Any, handle: Any, card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The card and its MIG devices. In MIG mode the card itself is not for anybody.
 
-    A process stuck inside the driver cannot be killed and keeps the name, so that passes under cron do
-    not add one stuck process each. Freed by the kernel with the process; no file is left anywhere.
+    The number of a part is 100 x (its card's + 1) + its own: the driver gives it none that is unique on the host.
     """
-    import socket
-
-    if not sys.platform.startswith("linux"):
-        return sys
-    holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    for _attempt in range(int(wait_s / 0.1)):
-        try:
-            holder.bind(f"\0llamaagent-nvml-{os.getuid()}")
-        except OSError:
-            select.select((), (), (), 0.1)
-        else:
-            return holder
-    return None
+    mode = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    if not mode or mode[0] != 1:
+        return [card]
+    parts = []
+    for number in range(_number(_ask(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle)) or 0):
+        part = _ask(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+        if part is not None:
+            read = _read_card(nvml, part, 100 * (card["index"] + 1) + number, card["driver"])
+            same = {"parent": card["uuid"], "pci_bus_id": card["pci_bus_id"], "position": None}
+            parts.append(read | same)
+    inside = {pid for part in parts for pid, _ in part["holders"]}
+    outside = [(pid, mib) for pid, mib in card["holders"] if pid not in inside]
+    return [card | {"withheld": "mig-parent", "holders": outside}, *parts]
 
 
 def _read_card(nvml: Any, handle: Any, index: int, driver: Any) -> dict[str, Any]:
+    resets: list[int] = []
+
     def ask(name: str, *more: Any) -> Any:
-        return _ask(nvml, getattr(nvml, "nvmlDeviceGet" + name, None), handle, *more)
+        try:
+            return _ask(nvml, getattr(nvml, "nvmlDeviceGet" + name, None), handle, *more)
+        except nvml.NVMLError_ResetRequired:
+            resets.append(nvml.NVML_GPU_RECOVERY_ACTION_GPU_RESET)
+            return None
 
     memory = ask("MemoryInfo", getattr(nvml, "nvmlMemory_v2", None)) or ask("MemoryInfo")
     busy = ask("UtilizationRates")
@@ -98,7 +109,18 @@ def _read_card(nvml: Any, handle: Any, index: int, driver: Any) -> dict[str, Any
         "memory_clock_mhz": _number(ask("ClockInfo", nvml.NVML_CLOCK_MEM)),
         "throttle_reasons": _number(ask("CurrentClocksThrottleReasons"), _LARGE),
         "holders": _holders(ask),
+        "ecc_volatile": _number(ask("TotalEccErrors", _UNCORRECTED, _VOLATILE), _LARGE),
+        "ecc_aggregate": _number(ask("TotalEccErrors", _UNCORRECTED, _AGGREGATE), _LARGE),
+        "recovery_action": resets[0] if resets else _recovery_action(nvml, ask),
+        "position": index,
     }
+
+
+def _recovery_action(nvml: Any, ask: Callable[..., Any]) -> int | None:
+    """What the driver asks for; drivers before 565 do not say."""
+    field = getattr(nvml, "NVML_FI_DEV_GET_GPU_RECOVERY_ACTION", None)
+    found = None if field is None else ask("FieldValues", [field])
+    return None if not found or found[0].nvmlReturn != 0 else _number(found[0].value.uiVal)
 
 
 def _holders(ask: Callable[..., Any]) -> list[tuple[int, int | None]]:
@@ -117,11 +139,16 @@ def _holders(ask: Callable[..., Any]) -> list[tuple[int, int | None]]:
 
 
 def _ask(nvml: Any, function: Callable[..., Any] | None, *arguments: Any) -> Any:
-    """One question; None for "not supported" and every other refusal of this one figure."""
+    """One question; None for "not supported" and every other refusal of this one figure.
+
+    A card that is lost, or of no use before a reset, is another matter: that is raised.
+    """
     if function is None:
         return None
     try:
         return function(*arguments)
+    except (nvml.NVMLError_GpuIsLost, nvml.NVMLError_ResetRequired):
+        raise
     except (nvml.NVMLError, nvml.NVMLLibraryMismatchError, TypeError, ValueError):
         return None
 

@@ -6,17 +6,12 @@ Sources: memory.events (cgroup v2) or memory.oom_control (v1) of our own group, 
 
 from __future__ import annotations
 
-import os
-
 from llamaagent.collect.files import read_file
+from llamaagent.collect.kmsg import KMSG, read_kernel_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.base.paths import HostPaths
-
-KMSG = "/dev/kmsg"
-_MOST = 16 << 20  # bytes of the kernel's log; its buffer is a few MiB at most
-_RECORD = 8192
 
 
 def read_oom_kills(paths: HostPaths) -> str | None:
@@ -38,7 +33,7 @@ def kills_since(baseline: str | None) -> int | None:
 def kernel_named(pid: int, since_boot_s: float, path: str = KMSG) -> bool:
     """Whether the kernel's log says that it killed this pid, later than so many seconds after the boot."""
     words = b"Killed process %d " % pid
-    for line in _log(path).split(b"\n"):
+    for line in (read_kernel_log(path) or b"").split(b"\n"):
         head, _, text = line.partition(b";")
         fields = head.split(b",")
         if words in text and len(fields) > 2 and fields[2].isdigit() and int(fields[2]) >= since_boot_s * 1e6:
@@ -65,30 +60,3 @@ def _count(path: str) -> int | None:
         if name == b"oom_kill" and value.strip().isdigit():
             return int(value)
     return None
-
-
-def _log(path: str) -> bytes:
-    """Everything in the kernel's log, nothing when we may not read it."""
-    parts: list[bytes] = []
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        while sum(map(len, parts[-1:])) or not parts:
-            parts.append(_next(fd))
-            if len(parts) * _RECORD > _MOST:
-                break
-    finally:
-        os.close(fd)
-    return b"".join(parts)
-
-
-def _next(fd: int) -> bytes:
-    """One record; nothing at the end. A record that was overwritten meanwhile is passed over."""
-    try:
-        return os.read(fd, _RECORD)
-    except BrokenPipeError:
-        return b"\n"
-    except OSError:
-        return b""

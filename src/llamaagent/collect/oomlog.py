@@ -7,10 +7,9 @@ it needs.
 
 from __future__ import annotations
 
-import re
-
-_GIVEN = re.compile(rb"(?:CUDA|ROCm|Vulkan)(\d+) +\w+ buffer size = *([0-9.]+) MiB")
-_REFUSED = re.compile(rb"allocating ([0-9.]+) MiB on device (\d+): \w+ failed: out of memory")
+_MAKES = (b"CUDA", b"ROCm", b"Vulkan")
+_BUFFER = b" buffer size ="
+_FAILED = b" failed: out of memory"
 
 
 def demand_mib(log: bytes) -> int | None:
@@ -20,13 +19,36 @@ def demand_mib(log: bytes) -> int | None:
     ...            b"out of memory")
     4608
     """
-    refused = _REFUSED.search(log)
-    if refused is None:
-        return None
-    device = refused[2]
-    before = log[: refused.start()]
-    given = sum(_number(found[2]) for found in _GIVEN.finditer(before) if found[1] == device)
-    return int(given + _number(refused[1]))
+    given: dict[bytes, float] = {}
+    for line in log.splitlines():
+        refused = _refused(line)
+        if refused is not None:
+            device, mib = refused
+            return int(given.get(device, 0.0) + mib)
+        for device, mib in _given(line):
+            given[device] = given.get(device, 0.0) + mib
+    return None
+
+
+def _refused(line: bytes) -> tuple[bytes, float] | None:
+    """The device and MiB of "allocating X MiB on device N: ... failed: out of memory"."""
+    _, found, rest = line.partition(b"allocating ")
+    size, _, where = rest.partition(b" MiB on device ")
+    device, _, what = where.partition(b":")
+    return (device, _number(size)) if found and _FAILED in what and device.isdigit() else None
+
+
+def _given(line: bytes) -> list[tuple[bytes, float]]:
+    """The device and MiB of "CUDA0 model buffer size = X MiB"; of a card only, not of the host."""
+    before, found, after = line.partition(_BUFFER)
+    words = before.split()
+    if not found or len(words) < 2:
+        return []
+    for make in _MAKES:
+        device = words[-2].removeprefix(make)
+        if device != words[-2] and device.isdigit():
+            return [(device, _number(after.split(b"MiB")[0]))]
+    return []
 
 
 def _number(text: bytes) -> float:

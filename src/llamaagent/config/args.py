@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from llamaagent.config.argv import TWO_VALUES, argv_of
+from llamaagent.config.argv import TWO_VALUES, WORDS, argv_of
 from llamaagent.config.catalogue import bare
 from llamaagent.config.near import MOST, did_you_mean, nearest
 from llamaagent.config.wording import shown, wanted
@@ -235,7 +235,7 @@ def _single(option: Option, value: object, resolve: Resolve | None) -> str | int
 
 
 def _integer(option: Option, text: str) -> int | str:
-    if text in option.choices:
+    if text in option.choices or text in WORDS.get(option.name, ()):
         return text
     try:
         number = int(text, 0) if text[:2].lower() in {"0x", "0o"} else int(text)

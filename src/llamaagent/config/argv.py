@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
     ArgValue = str | int | float | bool | tuple[str, ...]
 
+# Words of ours for an option's value, and what a server is told that nobody sized: 0 is the model's own context.
+WORDS = {"ctx-size": {"max": "0"}}
 TWO_VALUES = ("control-vector-layer-range",)  # `--option A B`; any other tuple means the option is repeated
 
 
@@ -29,5 +31,6 @@ def argv_of(args: Iterable[tuple[str, ArgValue]]) -> tuple[str, ...]:
             for item in value:
                 out += [f"--{name}", item]
         else:
-            out += [f"--{name}", str(value)]
+            text = str(value)
+            out += [f"--{name}", WORDS[name].get(text, text) if name in WORDS else text]
     return tuple(out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def bare(spelling: str) -> str:
     return spelling.lstrip("-").replace("_", "-")
 
 
+@cache
 def load_catalogue() -> Catalogue:
-    """Read the bundled catalogue (from a folder or from inside a zip file)."""
+    """Read the bundled catalogue (from a folder or from inside a zip file); once, nobody changes it."""
     spec = __spec__
     data = spec.loader.get_data(FILE)  # type: ignore[union-attr]
     return make_catalogue(json.loads(data))

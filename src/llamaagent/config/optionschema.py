@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from llamaagent.config.args import DANGEROUS, JSON_TEXT, LEAST_VERBOSITY, OWNED
+from llamaagent.config.argv import WORDS
 from llamaagent.config.catalogue import bare
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def _described(option: Option) -> str:
     parts = [", ".join((*option.names, *option.negations))]
     if option.default is not None:
         parts.append(f"default: {option.default}")
-    if option.choices and option.value != "enum":
-        parts.append(f"also: {', '.join(option.choices)}")
+    also = (*option.choices, *WORDS.get(option.name, ()))
+    if also and option.value != "enum":
+        parts.append(f"also: {', '.join(also)}")
     if option.name in DANGEROUS:
         parts.append("needs allow_dangerous: true")
     return "; ".join(parts)
@@ -114,7 +116,7 @@ def _single(option: Option) -> Schema:
     if option.value not in {"int", "float"}:
         return {"type": ["string", "number"]}
     whole = option.value == "int"
-    named = "|".join(_literal(word) for word in option.choices)
+    named = "|".join(_literal(word) for word in (*option.choices, *WORDS.get(option.name, ())))
     number = rf"\s*[-+]?(?:{_WHOLE + '|' if whole else ''}{_DECIMAL})\s*"
     schema: Schema = {
         "type": ["integer" if whole else "number", "string"],

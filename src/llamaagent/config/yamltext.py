@@ -130,6 +130,10 @@ def syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Mark, begin: int
     at = lines[where.line][where.column : where.column + 1] if where.line < len(lines) else ""
     if at == "\t":
         return mark, "a tab cannot indent YAML; use spaces"
+    if "nesting" in (
+        error.problem or ""
+    ):  # libyaml reads ahead, and has a limit of its own that it may meet first
+        return mark, f"nested more than {MAX_DEPTH} levels deep"
     context = f" ({error.context})" if error.context else ""
     return mark, f"not valid YAML: {error.problem}{context}"
 

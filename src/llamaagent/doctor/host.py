@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llamaagent.doctor.finding import Case
+    from llamaagent.store.cards import FailedCard
 
 # The project's own dependencies; a test holds this and pyproject.toml together.
 NEEDED = (
@@ -72,10 +73,38 @@ def variables(case: Case) -> Iterator[Finding]:
 
 
 def cards(case: Case) -> Iterator[Finding]:
-    """A driver that does not say what its cards do."""
-    from llamaagent.collect.gpu import collect_gpus
+    """A driver that does not say what its cards do, cards that failed, and reports that nobody can read."""
+    from llamaagent.collect.gpu import collect_gpus, has_nvidia
 
     reading = collect_gpus(case.host, _NVML_TIMEOUT_S, dev=case.dev)
     finding = judge.gpu(reading.available, reading.error)
     if finding is not None:
         yield finding
+    for text in reading.missing:
+        yield Finding(
+            WARNING, "gpu", f"a card does not answer: {text}", "nvidia-smi; then reset it, or reboot"
+        )
+    if not reading.available or not os.path.exists(case.database):
+        return
+    source, failed = _remembered(case)
+    for card in failed:
+        what = f"card {card.number} ({card.uuid}) has failed: {card.reason}; nothing is started there"
+        yield Finding(
+            ERROR, "gpu", what, f"nvidia-smi --gpu-reset -i {card.uuid} with nothing on it, or reboot"
+        )
+    if source == "not-available" and has_nvidia(case.host, case.dev):
+        what = "the driver's reports of failing cards (Xid) cannot be read: not the kernel's log, and no loop listens"
+        yield Finding(INFO, "gpu", what, "sysctl kernel.dmesg_restrict=0, or `llamaagent run` as a loop")
+
+
+def _remembered(case: Case) -> tuple[str | None, tuple[FailedCard, ...]]:
+    """How reports of cards are learned of, and the cards that failed."""
+    from llamaagent.store.cards import SOURCE_KEY, CardStore
+    from llamaagent.store.connect import open_database
+    from llamaagent.store.samples import SampleStore
+
+    db = open_database(case.database, write=False)
+    try:
+        return SampleStore(db).metadata(SOURCE_KEY), CardStore(db).failed()
+    finally:
+        db.close()

@@ -1,6 +1,7 @@
 """Which card gets a launch, and the arithmetic of it. Pure.
 
-Free is what the driver says is free, less what is reserved and not used yet, less the headroom.
+Free is what the driver says is free, less what is reserved and not used yet, less the headroom. A launch goes on the
+fewest cards that do, the tightest fit first; a profile may name cards, devices, or how they share.
 """
 
 from __future__ import annotations
@@ -22,19 +23,32 @@ class Card(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What a launch asks for. gpus: "auto", "all", "none", a count, or uuids/indexes. memory: over all its cards."""
+    """What a launch asks for. gpus: "auto", "all", "none", a count, or uuids/indexes. memory: over all its cards.
+
+    split: how its cards share the memory, () = evenly. devices: the only cards it may use, by number (by place where
+    gpus is a list), None = any. single: everything goes on one card, whatever gpus counts. missing: cards that are
+    known here and not visible now; while there are any, "auto" does not fall back to the CPU.
+    """
 
     gpus: str | int | tuple[str, ...]
     memory_mib: int
     exclusive: bool = False
+    split: tuple[float, ...] = ()
+    devices: tuple[int, ...] | None = None
+    single: bool = False
+    missing: tuple[str, ...] = ()
 
 
 class Placement(NamedTuple):
-    """Where it goes; () = on the CPU. memory_mib is the share of each card."""
+    """Where it goes, in the order in which the server sees the cards; () = on the CPU.
+
+    memory_mib: the largest share of a card; shares: that of each.
+    """
 
     uuids: tuple[str, ...]
     memory_mib: int
     arithmetic: tuple[Arithmetic, ...] = ()
+    shares: tuple[int, ...] = ()
 
 
 class Refusal(NamedTuple):
@@ -52,61 +66,143 @@ def room(card: Card, headroom_mib: int) -> int:
 
 def place(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> Placement | Refusal:
     """The fewest cards that fit, the tightest fit first; by name or count where the profile says so."""
-    if need.gpus == "none" or (need.gpus == "auto" and not cards):
+    if need.gpus == "none" or need.devices == () or (need.gpus == "auto" and not cards and not need.missing):
         return Placement((), 0)
-    usable = [c for c in cards if not c.held_exclusively and not (need.exclusive and c.holders)]
+    if need.missing and (not cards or need.gpus == "all"):
+        which = ", ".join(need.missing)
+        detail = f"card {which} was here and is not visible now; it does not run on what is left instead"
+        figures = (*_figures(need, cards, headroom_mib, ()), Arithmetic("missing_cards", len(need.missing)))
+        return Refusal("gpu-missing", detail, figures)
     if isinstance(need.gpus, tuple):
-        return _named(need, need.gpus, cards, usable, headroom_mib)
+        return _named(need, need.gpus, cards, headroom_mib)
     if not cards:
         return Refusal("gpu-missing", f"wants gpus: {need.gpus}, and no card is visible")
-    counts = range(1, len(cards) + 1) if need.gpus == "auto" else (_count(need, cards),)
-    for count in counts:
-        share = -(-need.memory_mib // count)
-        fitting = sorted(
-            (c for c in usable if room(c, headroom_mib) >= share), key=lambda c: (c.free_mib, c.number)
+    allowed = cards if need.devices is None else tuple(c for c in cards if c.number in need.devices)
+    count = _count(need, allowed)
+    if len(allowed) < max(1, count or 1):
+        which = "" if need.devices is None else f" of devices {', '.join(map(str, need.devices))}"
+        return Refusal("gpu-missing", f"wants {count or 1} cards{which}, and {len(allowed)} are visible")
+    return _chosen(need, allowed, count, headroom_mib)
+
+
+def reserve(cards: tuple[Card, ...], placement: Placement, *, exclusive: bool = False) -> tuple[Card, ...]:
+    """The cards after this placement has become a reservation of which nothing is used yet."""
+    shares = dict(zip(placement.uuids, placement.shares, strict=True))
+    return tuple(
+        card._replace(
+            reserved_unused_mib=card.reserved_unused_mib + shares[card.uuid],
+            holders=card.holders + 1,
+            held_exclusively=card.held_exclusively or exclusive,
         )
-        if len(fitting) >= count:
-            chosen = tuple(sorted(fitting[:count], key=lambda c: c.number))
-            return Placement(
-                tuple(c.uuid for c in chosen), share, _figures(need, chosen, headroom_mib, share)
-            )
-    return _full(need, cards, headroom_mib)
+        if card.uuid in shares
+        else card
+        for card in cards
+    )
 
 
-def _count(need: Need, cards: tuple[Card, ...]) -> int:
+def _usable(need: Need, card: Card) -> bool:
+    return not card.held_exclusively and not (need.exclusive and card.holders)
+
+
+def _count(need: Need, cards: tuple[Card, ...]) -> int | None:
+    """How many cards it must be; None = as few as do."""
+    if need.single:
+        return 1
+    if need.gpus == "auto":
+        return len(need.split) or None
     return len(cards) if need.gpus == "all" else int(str(need.gpus))
 
 
+def _shares(need: Need, count: int) -> tuple[int, ...]:
+    """MiB of each of so many cards, rounded up."""
+    given = (*need.split[:count], *(0.0 for _ in range(count - len(need.split))))
+    whole = sum(given)
+    if whole <= 0:
+        return (-(-need.memory_mib // count),) * count
+    return tuple(-int(-need.memory_mib * part // whole) for part in given)
+
+
+def _chosen(need: Need, cards: tuple[Card, ...], count: int | None, headroom_mib: int) -> Placement | Refusal:
+    """Any of these cards: the largest share takes the tightest card that can give it, then the next."""
+    rooms = sorted((room(c, headroom_mib), c.number, c) for c in cards if _usable(need, c))
+    if count is None:
+        count = _fewest(need.memory_mib, [one[0] for one in rooms])
+    if count is None or count > len(rooms):
+        return _full(need, cards, headroom_mib)
+    shares = _shares(need, count)
+    taken: dict[int, Card] = {}
+    for place_ in sorted(range(count), key=lambda at: (-shares[at], at)):
+        at = next((n for n, one in enumerate(rooms) if one[0] >= shares[place_]), None)
+        if at is None:
+            return _full(need, cards, headroom_mib)
+        taken[place_] = rooms.pop(at)[2]
+    chosen = [taken[at] for at in range(count)]
+    if len(set(shares)) == 1:  # then any order does, and people expect their own
+        chosen.sort(key=lambda card: card.number)
+    return _placed(need, tuple(chosen), shares, headroom_mib)
+
+
+def _fewest(memory_mib: int, rooms: list[int]) -> int | None:
+    """How many cards do when they share evenly; rooms ascending. None: not even all of them."""
+    for count in range(1, len(rooms) + 1):
+        if rooms[-count] >= -(-memory_mib // count):
+            return count
+    return None
+
+
 def _named(
-    need: Need, names: tuple[str, ...], cards: tuple[Card, ...], usable: list[Card], headroom_mib: int
+    need: Need, names: tuple[str, ...], cards: tuple[Card, ...], headroom_mib: int
 ) -> Placement | Refusal:
     by_name = {c.uuid: c for c in cards} | {str(c.number): c for c in cards}
     missing = [name for name in names if name not in by_name]
     if missing:
         return Refusal("gpu-missing", f"card {', '.join(missing)} is not visible")
     chosen = tuple(by_name[name] for name in names)
-    share = -(-need.memory_mib // len(chosen))
-    if all(c in usable and room(c, headroom_mib) >= share for c in chosen):
-        return Placement(tuple(c.uuid for c in chosen), share, _figures(need, chosen, headroom_mib, share))
-    return _full(need, chosen, headroom_mib)
+    if need.devices is not None:
+        beyond = [at for at in need.devices if at >= len(chosen)]
+        if beyond:
+            return Refusal(
+                "gpu-missing", f"device {beyond[0]} is not among its {len(chosen)} cards (counted from 0)"
+            )
+        chosen = tuple(chosen[at] for at in need.devices)
+    if need.single:
+        return _chosen(need, chosen, 1, headroom_mib)
+    shares = _shares(need, len(chosen))
+    fits = all(
+        _usable(need, c) and room(c, headroom_mib) >= share for c, share in zip(chosen, shares, strict=True)
+    )
+    return _placed(need, chosen, shares, headroom_mib) if fits else _full(need, chosen, headroom_mib)
+
+
+def _placed(need: Need, chosen: tuple[Card, ...], shares: tuple[int, ...], headroom_mib: int) -> Placement:
+    figures = _figures(need, chosen, headroom_mib, shares)
+    return Placement(tuple(c.uuid for c in chosen), max(shares), figures, shares)
 
 
 def _full(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> Refusal:
-    best = max((room(c, headroom_mib) for c in cards), default=0)
-    detail = (
-        f"needs {need.memory_mib} MiB of GPU memory; the most that one card can give is {max(0, best)} MiB"
-    )
-    return Refusal("gpu-memory", detail, _figures(need, cards, headroom_mib, None))
+    usable = [c for c in cards if _usable(need, c)]
+    figures = _figures(need, cards, headroom_mib, ())
+    if not usable:
+        who = "in use, and it wants one for itself" if need.exclusive else "held by somebody for himself"
+        return Refusal("gpu-memory", f"needs {need.memory_mib} MiB; every card is {who}", figures)
+    best = max(room(c, headroom_mib) for c in usable)
+    most = f"the most that one card can give is {max(0, best)} MiB"
+    return Refusal("gpu-memory", f"needs {need.memory_mib} MiB of GPU memory; {most}", figures)
 
 
 def _figures(
-    need: Need, cards: tuple[Card, ...], headroom_mib: int, share: int | None
+    need: Need, cards: tuple[Card, ...], headroom_mib: int, shares: tuple[int, ...]
 ) -> tuple[Arithmetic, ...]:
+    """needed_mib, and of each card: free - reserved_unused - headroom = room, and its share where it has one."""
     figures = [Arithmetic("needed_mib", need.memory_mib), Arithmetic("headroom_mib", headroom_mib)]
-    if share is not None:
-        figures.append(Arithmetic("per_card_mib", share))
-    for c in cards:
+    if shares:
+        figures.append(Arithmetic("per_card_mib", max(shares)))
+    for at, c in enumerate(cards):
         figures.append(Arithmetic(f"gpu{c.number}_free_mib", c.free_mib))
         figures.append(Arithmetic(f"gpu{c.number}_reserved_unused_mib", c.reserved_unused_mib))
         figures.append(Arithmetic(f"gpu{c.number}_room_mib", room(c, headroom_mib)))
+        if len(set(shares)) > 1:
+            figures.append(Arithmetic(f"gpu{c.number}_share_mib", shares[at]))
+        if c.held_exclusively:
+            figures.append(Arithmetic(f"gpu{c.number}_exclusive", 1))
     return tuple(figures)

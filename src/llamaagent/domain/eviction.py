@@ -124,7 +124,9 @@ def _relieved(card: Card, back: list[Share]) -> Card:
     )
 
 
-def fewest(may: Iterable[Running], fits: Callable[[tuple[Running, ...]], bool]) -> tuple[Running, ...] | None:
+def fewest(
+    may: Iterable[Running], fits: Callable[[tuple[Running, ...]], bool], tries: int = _TRIES
+) -> tuple[Running, ...] | None:
     """The cheapest set with which `fits` says yes; None when not even all together do.
 
     Idle ones first: a busy one is in the set only when the idle ones are not enough.
@@ -133,23 +135,25 @@ def fewest(may: Iterable[Running], fits: Callable[[tuple[Running, ...]], bool]) 
     idle = tuple(one for one in every if one.busy is False)
     busy = tuple(one for one in every if one.busy is not False)
     if fits(idle):
-        return _least(idle, (), fits)
+        return _least(idle, (), fits, tries)
     if not fits((*idle, *busy)):
         return None
-    needed = _least(busy, idle, fits)
-    return (*_least(idle, needed, fits), *needed)
+    needed = _least(busy, idle, fits, tries)
+    return (*_least(idle, needed, fits, tries), *needed)
 
 
 def _least(
-    some: tuple[Running, ...], always: tuple[Running, ...], fits: Callable[[tuple[Running, ...]], bool]
+    some: tuple[Running, ...],
+    always: tuple[Running, ...],
+    fits: Callable[[tuple[Running, ...]], bool],
+    tries: int,
 ) -> tuple[Running, ...]:
     """The cheapest smallest part of `some` that does together with `always`; all of it together is known to do."""
-    tries = 0
     for count in range(len(some)):
         best: tuple[Running, ...] | None = None
         for chosen in combinations(some, count):
-            tries += 1
-            if tries > _TRIES:
+            tries -= 1
+            if tries < 0:
                 return best or _pruned(some, always, fits)
             if (best is None or _cost(chosen) < _cost(best)) and fits((*always, *chosen)):
                 best = chosen
@@ -188,10 +192,13 @@ def _figures(
         Arithmetic("headroom_mib", headroom_mib),
         Arithmetic("per_card_mib", placement.memory_mib),
     ]
+    shares = dict(zip(placement.uuids, placement.shares, strict=True))
     for card in cards:
-        if card.uuid not in placement.uuids:
+        if card.uuid not in shares:
             continue
         now = room(card, headroom_mib)
+        if len(set(shares.values())) > 1:
+            figures.append(Arithmetic(f"gpu{card.number}_share_mib", shares[card.uuid]))
         figures.append(Arithmetic(f"gpu{card.number}_room_mib", now))
         for one in gone:
             freed = sum(share.memory_mib for share in one.shares if share.uuid == card.uuid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Resources
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
@@ -11,14 +10,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = {
     "projects": "projects",
-    "retention.instance_samples": "retain_instance_samples_s",
-    "retention.system_samples": "retain_system_samples_s",
-    "retention.generations": "retain_generations_s",
-    "retention.logs": "retain_logs_s",
     "cache.enabled": "cache_enabled",
-    "backup.every": "backup_every_s",
-    "backup.keep": "backup_keep",
-    "backup.directory": "backup_directory",
     "prometheus.textfile": "prometheus_textfile",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")
@@ -27,8 +19,6 @@ _REPORTS = ("logo", "links", "sections", "templates", "after")
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
     found = {
-        "resources.memory": profile.resources.memory_mib != Resources().memory_mib,
-        "resources.cpus": profile.resources.cpus != Resources().cpus,
         "runtime.kind": profile.runtime.kind == "container",
     }
     return tuple(key for key, differs in found.items() if differs)

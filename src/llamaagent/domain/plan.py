@@ -56,6 +56,11 @@ REASONS = (
     "port-taken",
     "gpu-memory",
     "gpu-missing",
+    "gpu-releasing",  # the memory that would do is that of a launch which ended, and the driver has it still
+    "memory",  # the machine's memory does not do
+    "cpu",  # the machine's cores are claimed already
+    "disk",  # a download would fill the disk
+    "on-cpu",  # it has a card, and nothing of it is on one
     "unsupported",  # declared, but this version does not launch that kind
     "reboot",  # the machine was started again since
     "not-launched",  # the agent died between its intent and the spawn
@@ -73,7 +78,7 @@ REASONS = (
     "queued",  # it would fit, but others wait in front of it for that room
 )
 # A launch held for one of these waits for room; between them it does not lose its place in the line.
-ROOM = frozenset({"gpu-memory", "evicted", "queued"})
+ROOM = frozenset({"gpu-memory", "gpu-releasing", "evicted", "queued"})
 
 
 class Arithmetic(NamedTuple):

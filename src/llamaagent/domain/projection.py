@@ -44,6 +44,9 @@ class Known(NamedTuple):
     gpu_mib: float | None
     cpu_mib: float | None
     error: str | None
+    context: int | None = None
+    gpu_layers: int | None = None
+    tensor_split: str | None = None
 
     def holds_for(self, size_bytes: int | None, mtime_ns: int | None, parameters: str) -> bool:
         """Whether it was made for this very file and these parameters."""
@@ -59,3 +62,8 @@ class Expected(NamedTuple):
 
     gpu_mib: int
     source: str
+
+
+def margin_mib(measured_mib: int) -> int:
+    """What is added to the most that was measured: a twentieth, at least 64 MiB."""
+    return max(64, -(-measured_mib // 20))

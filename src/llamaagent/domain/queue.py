@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import plan as act
-from llamaagent.domain.admission import Card, Need, Placement, Refusal, place, room
+from llamaagent.domain.admission import Card, Need, Placement, Refusal, place, reserve, room
 from llamaagent.domain.eviction import Eviction, Running, may_go, relieved, victims
+from llamaagent.domain.usable import refused_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Waiting(NamedTuple):
     priority: int = 0
     since_ts: int = 0
     keeps_place: bool = False
+    among: frozenset[str] | None = None  # the only cards that may be given to it; None = all
 
 
 class Turn(NamedTuple):
@@ -82,7 +84,7 @@ class _Line:
         self.prospect: tuple[Card, ...] = ()
 
     def serve(self, one: Waiting) -> Turn:
-        free = place(one.need, self.now, self.headroom_mib)
+        free = _placed(one, self.now, self.headroom_mib)
         found = self._find(one, _lesser(self.now, self.then))
         if found is not None:
             self._take(one, found, start=True)
@@ -99,13 +101,19 @@ class _Line:
                 return Turn(one.name, act.WAIT, found, going=names)
         made = victims(
             one.need,
-            self.then,
+            among(one, self.then),
             self.staying,
             self.now_ts,
             headroom_mib=self.headroom_mib,
             priority=one.priority,
         )
-        if isinstance(made, Refusal) or not made.victims or self._spoils(one, made.placement):
+        if (
+            isinstance(made, Refusal)
+            or not made.victims
+            or refused_together(made.placement.uuids) is not None
+        ):
+            return None
+        if self._spoils(one, made.placement):
             return None
         self.staying = [other for other in self.staying if other not in made.victims]
         self.going += made.victims
@@ -119,7 +127,7 @@ class _Line:
         if self.first is None and free.reason == "gpu-memory":
             leaving = [other for other in self.staying if may_go(other, one.priority)]
             prospect = relieved(self.then, leaving)
-            if isinstance(place(one.need, prospect, self.headroom_mib), Placement):
+            if isinstance(_placed(one, prospect, self.headroom_mib), Placement):
                 # What came after it counts as staying, or one short-lived one after the other would keep it waiting.
                 before = [other for other in leaving if other.since_ts <= one.since_ts]
                 self.first, self.prospect = one, relieved(self.then, before)
@@ -129,7 +137,7 @@ class _Line:
         """A place on these cards that spoils nothing for the first in the line."""
         usable = cards
         while True:
-            found = place(one.need, usable, self.headroom_mib)
+            found = _placed(one, usable, self.headroom_mib)
             if isinstance(found, Refusal):
                 return None
             if not self._spoils(one, found):
@@ -139,18 +147,19 @@ class _Line:
             usable = tuple(c._replace(held_exclusively=True) if c.uuid in found.uuids else c for c in usable)
 
     def _spoils(self, one: Waiting, found: Placement) -> bool:
-        if self.first is None or not found.uuids or not _may_use(self.first.need, self.now, found):
+        if self.first is None or not found.uuids or not _may_use(self.first, self.now, found):
             return False
-        left = _less(self.prospect, found, one.need)
-        return isinstance(place(self.first.need, left, self.headroom_mib), Refusal)
+        left = reserve(self.prospect, found, exclusive=one.need.exclusive)
+        return isinstance(_placed(self.first, left, self.headroom_mib), Refusal)
 
     def _take(self, one: Waiting, found: Placement, *, start: bool) -> None:
+        alone = one.need.exclusive
         if start:
-            self.now = _less(self.now, found, one.need)
+            self.now = reserve(self.now, found, exclusive=alone)
         else:
             self.promised.append((one, found))
-        self.then = _less(self.then, found, one.need)
-        self.prospect = _less(self.prospect, found, one.need)
+        self.then = reserve(self.then, found, exclusive=alone)
+        self.prospect = reserve(self.prospect, found, exclusive=alone)
 
     def _before(self, free: Placement) -> Waiting | None:
         """Whose room it is that would be free."""
@@ -160,25 +169,23 @@ class _Line:
         return self.first or (self.promised[0][0] if self.promised else None)
 
 
-def _may_use(need: Need, cards: tuple[Card, ...], found: Placement) -> bool:
-    """Whether one of these cards could be one that the need is for."""
-    if not isinstance(need.gpus, tuple):
-        return True
-    return any(card.uuid in found.uuids and {card.uuid, str(card.number)} & set(need.gpus) for card in cards)
-
-
-def _less(cards: tuple[Card, ...], taken: Placement, need: Need) -> tuple[Card, ...]:
-    """The cards with this placement reserved on them and nothing of it used yet."""
-    return tuple(
-        card._replace(
-            reserved_unused_mib=card.reserved_unused_mib + taken.memory_mib,
-            holders=card.holders + 1,
-            held_exclusively=card.held_exclusively or need.exclusive,
-        )
-        if card.uuid in taken.uuids
-        else card
-        for card in cards
+def _may_use(one: Waiting, cards: tuple[Card, ...], found: Placement) -> bool:
+    """Whether one of these cards could be one that it is given."""
+    named = set(one.need.gpus) if isinstance(one.need.gpus, tuple) else None
+    return any(
+        card.uuid in found.uuids and (named is None or {card.uuid, str(card.number)} & named)
+        for card in among(one, cards)
     )
+
+
+def among(one: Waiting, cards: tuple[Card, ...]) -> tuple[Card, ...]:
+    """Those that may be given to it at all."""
+    return cards if one.among is None else tuple(card for card in cards if card.uuid in one.among)
+
+
+def _placed(one: Waiting, cards: tuple[Card, ...], headroom_mib: int) -> Placement | Refusal:
+    found = place(one.need, among(one, cards), headroom_mib)
+    return (refused_together(found.uuids) or found) if isinstance(found, Placement) else found
 
 
 def _lesser(one: tuple[Card, ...], other: tuple[Card, ...]) -> tuple[Card, ...]:

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_TRIES = 50  # asked in each pass for each that is held: a good answer will do
+
 
 def would_fit(
     need: Need,
@@ -29,7 +31,7 @@ def would_fit(
     def fits(gone: tuple[Running, ...]) -> bool:
         return isinstance(place(need, relieved(cards, gone), headroom_mib), Placement)
 
-    gone = fewest(holders, fits)
+    gone = fewest(holders, fits, _TRIES)
     if gone:
         named = [f"{one.name} ({spared(one, priority, now) or 'may be evicted'})" for one in gone]
         told.append(f"without {' and '.join(named)}")

@@ -64,6 +64,13 @@ class GpuSample(NamedTuple):
     memory_clock_mhz: int | None = None
     throttle_reasons: int | None = None  # NVML's bit mask
     holders: tuple[GpuHolder, ...] = ()
+    ecc_volatile: int | None = None  # uncorrected errors since the driver was loaded
+    ecc_aggregate: int | None = None  # uncorrected errors of the card's life
+    recovery_action: int | None = None  # what the driver asks for, as domain/xid.py names it; 0 = nothing
+    parent: str | None = None  # uuid of the card that this MIG device is a part of
+    withheld: str | None = None  # why nothing is ever given on it by itself: mig-parent | other-maker
+    failed: str | None = None  # why nothing is given on it until it was reset
+    position: int | None = None  # its number among the cards of its maker, as that maker's runtime counts
 
 
 class InstanceSample(NamedTuple):

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 HELD_WORDS = {
     "gpu-memory": "no GPU memory",
     "gpu-missing": "card not visible",
+    "gpu-releasing": "GPU memory is coming back",
+    "memory": "no memory",
+    "cpu": "no cores",
+    "disk": "no disk space",
     **WORDS,
     "port-taken": "port taken",
     "unsupported": "not supported yet",
@@ -45,7 +49,7 @@ def state(
     detail: of the row; it tells for whom one was evicted.
     """
     if status in {st.RUNNING, st.LOADING, st.UNHEALTHY, st.STOPPING}:
-        return "stuck" if is_stuck(status, reason) else str(status)
+        return _alive(str(status), reason)
     if status == st.CREATED or (status == st.STOPPED and reason == "evicted" and wish and wish.wanted):
         return _held(reason, detail)
     if status == st.DELETED:
@@ -69,8 +73,17 @@ def _held(reason: str | None, detail: str | None) -> str:
     return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
 
 
+def _alive(status: str, reason: str | None) -> str:
+    """Of a launch of which something lives."""
+    if (status, reason) == (st.UNHEALTHY, "on-cpu"):
+        return "on CPU"
+    return "stuck" if is_stuck(status, reason) else status
+
+
 def _failed(reason: str | None, restarts: int, retry_ts: int | None, now: int) -> str:
     """Of a launch that ended by itself and is still wanted."""
+    if reason == "on-cpu" and retry_ts is not None:
+        return f"on CPU, retry in {max(0, retry_ts - now)}s"
     if reason in WORDS:
         return f"failed: {WORDS[reason]}"
     if retry_ts is None:
@@ -90,4 +103,6 @@ def is_problem(status: str | None, wish: Wish | None, reason: str | None = None)
     """
     if is_stuck(status, reason):
         return True
+    if (status, reason) == (st.CREATED, "gpu-releasing"):
+        return False  # over in a minute, or it becomes a refusal
     return wish is not None and wish.wanted and status not in {st.RUNNING, st.LOADING, st.STOPPING}

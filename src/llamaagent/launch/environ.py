@@ -40,12 +40,14 @@ def made_environment(
     runtime_env: Iterable[tuple[str, str]] = (),
     secrets: Iterable[tuple[str, str]] = (),
     visible_gpus: tuple[str, ...] | None = None,
+    gpu_variables: Iterable[tuple[str, str]] = (),
     timezone: str | None = None,
 ) -> tuple[tuple[str, str], ...]:
     """Make the whole environment of one launch, sorted by name.
 
     secrets: variables as `secret_environment` gives them; they win over the files' env. visible_gpus: uuids
-    (or indexes) of the cards it may use, () = none, None = nothing is said. timezone: default the host's
+    (or indexes) of the NVIDIA cards it may use, () = none, None = nothing is said. gpu_variables: as
+    `visible_variables` makes them of a placement, instead of visible_gpus. timezone: default the host's
     own. state_dir: our private folder; an empty folder in it becomes XDG_CONFIG_HOME, since llama-server
     would read a config.ini from there in silence. Raises CannotCreateError when that folder cannot be made.
     """
@@ -54,6 +56,7 @@ def made_environment(
     if visible_gpus is not None:
         made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         made["CUDA_VISIBLE_DEVICES"] = ",".join(visible_gpus) or "-1"
+    made.update(gpu_variables)
     made.update(settings_env)
     made.update(runtime_env)
     made.update(secrets)

@@ -12,6 +12,7 @@ import os
 from llamaagent.domain import plan as act
 from llamaagent.launch.adopt import find_launched
 from llamaagent.launch.identity import read_small
+from llamaagent.launch.visible import VARIABLES, shown_cards
 from llamaagent.reconcile.gates import estimate_mib
 from llamaagent.reconcile.starting import LAUNCH_HASH
 from llamaagent.store.instances import Claim
@@ -88,10 +89,9 @@ def _adopt(ctx: Context, declared: Declared, found: Found, server: Identity) -> 
 
 def _cards(ctx: Context, environment: dict[str, str]) -> tuple[GpuSample, ...]:
     """The cards that the server was given, as far as they are there."""
-    named = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    if named in ([""], ["-1"]):
+    if not any(environment.get(name) for name in VARIABLES):
         return ()
-    return tuple(card for card in ctx.read_gpus().cards if card.uuid in named)
+    return shown_cards(environment, ctx.read_gpus().cards)
 
 
 def _claims(cards: tuple[GpuSample, ...], profile: Profile | None, model: str) -> tuple[Claim, ...]:

@@ -40,6 +40,9 @@ class Subject(NamedTuple):
     stalled_s: int | None = None  # loading: how long without progress; None = not known
     rolled_back: bool = False  # the profile in force is not the declared one, which never became healthy
     past: Past | None = None  # of a failed launch; None = not asked
+    off_card: bool | None = (
+        None  # nothing of it is on its card: was the launch before it ended for that? None: no
+    )
     outside: Outside | None = None  # where a server that somebody else runs is, while it has no live row
 
 
@@ -138,9 +141,8 @@ def _held(subject: Subject, want: Wish) -> list[Action]:
     row = subject.row
     if row is None:
         return []
-    if want.wanted:
-        return [Action(act.START, subject.name, row.id, want.reason, want.detail)]
-    return [Action(act.CANCEL, subject.name, row.id, want.reason, want.detail)]
+    kind = act.START if want.wanted else act.CANCEL
+    return [Action(kind, subject.name, row.id, want.reason, want.detail)]
 
 
 def _watch_only(subject: Subject, now: int) -> list[Action]:
@@ -230,8 +232,7 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
         return want
     if profile is None:
         return None
-    override = subject.override
-    if override is not None and _asks_restart(override, profile, now):
+    if subject.override is not None and _asks_restart(subject.override, profile, now):
         return Wish(wanted=False, reason="restart", detail=want.detail)
     changed = row.launch_hash is not None and row.launch_hash != profile.launch_hash
     idle = subject.sight is not None and subject.sight.requests_processing == 0
@@ -241,7 +242,7 @@ def _reason_to_stop(subject: Subject, row: Instance, want: Wish, now: int) -> Wi
         return unused
     if row.status == st.LOADING:
         return _too_slow(subject, row, profile, now)
-    return past_bearing(profile, row, subject.sight)
+    return past_bearing(profile, row, subject.sight, subject.off_card)
 
 
 def _too_slow(subject: Subject, row: Instance, profile: Profile, now: int) -> Wish | None:
@@ -274,12 +275,11 @@ def _stop(subject: Subject, row: Instance, sight: Sight, why: Wish, now: int) ->
     """Begin to stop: wait for requests in flight, or signal at once when there are none."""
     drain = subject.profile.stop.drain_s if subject.profile is not None else 0
     grace = subject.profile.stop.grace_s if subject.profile is not None else 10
-    busy = sight.requests_processing or 0
     figures: tuple[Arithmetic, ...] = (Arithmetic("requests_processing", sight.requests_processing),)
     if why.reason == "idle":  # the next look asks again for requests: one may have come in this moment
         figures = (*figures, Arithmetic("idle_s", subject.idle_s))
         return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
-    if busy and drain and why.reason not in {"start-timeout", "health", "stuck"}:
+    if sight.requests_processing and drain and why.reason not in {"start-timeout", "health", "stuck"}:
         return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, None, now + drain)
     return Action(act.STOP, row.profile, row.id, why.reason, why.detail, figures, "TERM", now + grace)
 

@@ -8,6 +8,7 @@ from llamaagent.reconcile.logs import read_rest
 from llamaagent.reconcile.oom import remember_oom
 from llamaagent.reconcile.rotation import cap_ended
 from llamaagent.store.logs import LogStore
+from llamaagent.store.memory import MemoryStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def end(ctx: Context, action: Action, row: Instance, profile: Profile | None, vi
     with ctx.db:
         ctx.instances.ended(row, action, code, signal, ended_ts, now)
         rest.store(ctx)
-        if action.reason == "oom-gpu" and profile is not None:
-            remember_oom(ctx, row, profile, now)
+        MemoryStore(ctx.db).observe((row.id,), now)
+        if action.reason == "oom-gpu":
+            remember_oom(ctx, row, now)
         if last.text:
             LogStore(ctx.db).keep_tail(row.id, last.text, now)
     if row.log_path is not None and is_ours(ctx.places.logs, row.log_path):

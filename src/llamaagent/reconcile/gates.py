@@ -10,21 +10,23 @@ import os
 
 from llamaagent.base.errors import LlamaAgentError
 from llamaagent.base.record import NamedTuple
-from llamaagent.domain.admission import Card, Need, Placement, Refusal, place
+from llamaagent.domain.admission import Card, Placement
 from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.ports import choose_port
-from llamaagent.domain.projection import Expected
 from llamaagent.launch.command import EMBEDDED, resolve_binary
 from llamaagent.launch.environ import read_env_file, secret_environment
 from llamaagent.launch.listeners import listener_pids, port_free
+from llamaagent.reconcile.owners import owners
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.admission import Need
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
+    from llamaagent.reconcile.cardgate import Reckoned
     from llamaagent.reconcile.context import Context
 
 
@@ -43,18 +45,19 @@ class Found(NamedTuple):
     model_size_bytes: int | None
     model_mtime_ns: int | None
     binary: str
-    expected: Expected | None  # GPU memory; None where there is no card
+    reckoned: Reckoned | None  # GPU memory; None where there is no card and never was
     placement: Placement
     secrets: tuple[tuple[str, str], ...]  # variables; resolved, so never stored
     port: int
+    parameters_hash: str | None  # of `memory_observations`; None = no file here to remember it by
 
 
 class Asking(NamedTuple):
-    """What a profile that nothing else stands in the way of wants of the cards, with the figures behind it."""
+    """What a profile that nothing else stands in the way of wants of the cards. among: those that it may be given."""
 
     need: Need
-    figures: tuple[Arithmetic, ...] = ()
-    ran_out: int | None = None
+    among: frozenset[str]
+    reckoned: Reckoned
 
 
 def ask(
@@ -63,19 +66,19 @@ def ask(
     """Ask everything that can say no. Raises HeldError; changes nothing. on: the only cards it may get; () = any."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
-    size, mtime = _model_file(profile)
+    file, rows = _model_file(profile), tuple(rows)
     binary = _binary(ctx, profile)
-    expected = _expected(ctx, profile, gpus, size)
+    parameters, reckoned = _reckoned(ctx, profile, gpus, file, binary)
+    placement = _placed(ctx, profile, gpus, reckoned, rows, on=on)
+    _host(ctx, profile, file, binary)
     return Found(
-        size,
-        mtime,
+        *file,
         binary,
-        expected,
-        _place(
-            ctx, profile, gpus, expected, ran_out=_ran_out(ctx, profile, gpus, (size, mtime), binary), on=on
-        ),
+        reckoned,
+        placement,
         _secrets(ctx, profile),
-        _port(ctx, profile, tuple(rows)),
+        _port(ctx, profile, rows),
+        parameters,
     )
 
 
@@ -85,26 +88,74 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
         return Placement((), 0)  # what we run ends, what is watched instead needs nothing from us
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
-    size, mtime = _model_file(profile)
-    ran_out = _ran_out(ctx, profile, gpus, (size, mtime), _binary(ctx, profile))
-    expected = _expected(ctx, profile, gpus, size)
-    placement = _place(ctx, profile, gpus, expected, ran_out=ran_out, leaving=row.id)
+    file, binary = _model_file(profile), _binary(ctx, profile)
+    rows = ctx.instances.newest()
+    _, reckoned = _reckoned(ctx, profile, gpus, file, binary)
+    placement = _placed(ctx, profile, gpus, reckoned, rows, leaving=row.id)
+    _host(ctx, profile, file, binary, leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
         _port(ctx, profile, ())
     return placement
 
 
+def _placed(
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    reckoned: Reckoned,
+    rows: tuple[Instance, ...],
+    *,
+    leaving: int | None = None,
+    on: tuple[str, ...] = (),
+) -> Placement:
+    from llamaagent.reconcile.cardgate import place_launch
+
+    return place_launch(ctx, profile, gpus, reckoned, rows, leaving=leaving, on=on)
+
+
 def asking(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Asking:
     """Ask everything but the cards, and say what is wanted of them. Raises HeldError; changes nothing."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
-    size, mtime = _model_file(profile)
-    ran_out = _ran_out(ctx, profile, gpus, (size, mtime), _binary(ctx, profile))
-    expected = _expected(ctx, profile, gpus, size)
+    from llamaagent.reconcile.cardgate import wanted
+
+    file, rows = _model_file(profile), tuple(rows)
+    binary = _binary(ctx, profile)
+    _, reckoned = _reckoned(ctx, profile, gpus, file, binary)
+    need, left = wanted(ctx, profile, gpus, reckoned, rows)
+    _host(ctx, profile, file, binary)
     _secrets(ctx, profile)
-    _port(ctx, profile, tuple(rows))
-    return _asking(profile, gpus, expected, ran_out)
+    _port(ctx, profile, rows)
+    return Asking(need, frozenset(card.uuid for card in left), reckoned)
+
+
+def _reckoned(
+    ctx: Context, profile: Profile, gpus: GpuReading, file: tuple[int | None, int | None], binary: str
+) -> tuple[str | None, Reckoned]:
+    """Name what it takes memory for, and reckon how much that is."""
+    from llamaagent.reconcile.cardgate import reckon
+    from llamaagent.reconcile.memorykey import memory_key
+    from llamaagent.reconcile.projecting import stored_fit
+
+    key = memory_key(profile, file, binary, stored_fit(ctx, profile) if gpus.cards else None)
+    reckoned = reckon(ctx, profile, gpus, file[0], key)
+    return None if key is None else key.parameters_hash, reckoned
+
+
+def _host(
+    ctx: Context,
+    profile: Profile,
+    file: tuple[int | None, int | None],
+    binary: str,
+    leaving: int | None = None,
+) -> None:
+    """The machine's memory, cores and disk, where the profile has to do with them. Raises HeldError."""
+    asked = profile.resources
+    if asked.memory_mib is not None or asked.cpus is not None or profile.model.path is None:
+        from llamaagent.reconcile.hostgate import admit
+
+        admit(ctx, profile, file, binary, leaving=leaving)
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
@@ -172,102 +223,22 @@ def _who_holds(port: int) -> str:
     return f"port {port} is held by pid {holders[0].pid} ({holders[0].command})"
 
 
-def _ran_out(
-    ctx: Context, profile: Profile, gpus: GpuReading, file: tuple[int | None, int | None], binary: str
-) -> int | None:
-    """MiB of a card with which such a launch ran out of memory once. file: size and mtime of its model."""
-    if not gpus.cards or profile.resources.gpus == "none":
-        return None
-    from llamaagent.reconcile.oom import oom_mib
-
-    return oom_mib(ctx, profile, *file, binary)
-
-
-def _expected(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None) -> Expected | None:
-    """How much GPU memory it will take, asked only where there is some."""
-    if not gpus.cards or profile.resources.gpus == "none":
-        return None
-    from llamaagent.reconcile.projecting import expected
-
-    return expected(ctx, profile) or Expected(estimate_mib(size), "file_size_estimate")
-
-
-def _place(
-    ctx: Context,
-    profile: Profile,
-    gpus: GpuReading,
-    expected: Expected | None,
-    *,
-    ran_out: int | None = None,
-    leaving: int | None = None,
-    on: tuple[str, ...] = (),
-) -> Placement:
-    asked = _asking(profile, gpus, expected, ran_out)
-    have = cards(ctx, gpus, leaving=leaving)
-    if on:
-        have = tuple(card for card in have if card.uuid in on)
-    found = place(asked.need, have, ctx.settings.headroom.gpu_memory_mib)
-    if isinstance(found, Refusal):
-        raise refused(ctx, gpus, asked, found)
-    return found._replace(arithmetic=(*found.arithmetic, *asked.figures)) if found.uuids else found
-
-
-def _asking(profile: Profile, gpus: GpuReading, expected: Expected | None, ran_out: int | None) -> Asking:
-    asked = profile.resources
-    if gpus.error is not None and asked.gpus != "none":
-        raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
-    least = asked.gpu_memory_mib or (expected.gpu_mib if expected is not None else 0)
-    if ran_out is not None:
-        least = max(least, ran_out + 1)
-    return Asking(Need(asked.gpus, least, asked.exclusive), _figures(asked.gpu_memory_mib, expected), ran_out)
-
-
-def refused(ctx: Context, gpus: GpuReading, asked: Asking, found: Refusal) -> HeldError:
-    """The refusal with every figure behind it, and with those who hold the cards."""
-    figures, detail = asked.figures, found.detail
-    if asked.ran_out is not None:
-        figures = (*figures, Arithmetic("oom_mib", asked.ran_out))
-        detail += f"; with {asked.ran_out} MiB it ran out of memory"
-    return HeldError(found.reason, detail, (*found.arithmetic, *figures, *_holders(ctx, gpus)))
-
-
-def _figures(declared_mib: int | None, expected: Expected | None) -> tuple[Arithmetic, ...]:
-    """Both figures under their own names, whichever of them counts."""
-    told = [] if declared_mib is None else [Arithmetic("declared_mib", declared_mib)]
-    if expected is not None:
-        told.append(Arithmetic(f"{expected.source}_mib", expected.gpu_mib))
-    return tuple(told)
-
-
-def _holders(ctx: Context, gpus: GpuReading) -> tuple[Arithmetic, ...]:
-    """Who has the memory of each card, in words: a refusal names them."""
-    from llamaagent.reconcile.record import holders_of
-
-    told: dict[str, list[str]] = {card.uuid: [] for card in gpus.cards}
-    ours = {row.id: row.profile for row in ctx.instances.newest()}
-    for one in holders_of(ctx, gpus):
-        who = ours.get(one.instance_id or 0) or f"pid {one.pid} ({one.user or '?'}: {one.command or '?'})"
-        told[one.uuid].append(f"{who} holds {'?' if one.memory_mib is None else one.memory_mib} MiB")
-    for reserved in ctx.instances.reservations():
-        if reserved.uuid in told:
-            told[reserved.uuid].append(f"{reserved.holder} has reserved {reserved.memory_mib} MiB")
-    named = [(card.index, "; ".join(told[card.uuid])) for card in gpus.cards if told[card.uuid]]
-    return tuple(Arithmetic(f"gpu{index}_holders", text) for index, text in named)
-
-
 def estimate_mib(size: int | None) -> int:
     """Where neither a fit nor the header says better: the file's size and a fifth for the context."""
     return 0 if size is None else int(size * 1.2 / 1048576) + 1
 
 
-def cards(ctx: Context, gpus: GpuReading, *, leaving: int | None = None) -> tuple[Card, ...]:
+def cards(
+    ctx: Context, gpus: GpuReading, *, leaving: int | None = None, rows: Iterable[Instance] | None = None
+) -> tuple[Card, ...]:
     """The cards with what is promised on them and not yet taken.
 
-    leaving: an instance that is about to go, whose memory and reservation count as free.
+    leaving: an instance that is about to go, whose memory and reservation count as free. rows: the newest row of each
+    profile, where they are known already.
     """
     if not gpus.cards:
         return ()
-    pids = {row.pid: row.id for row in ctx.instances.newest() if row.pid is not None and row.ended_ts is None}
+    pids = owners(ctx.host, ctx.instances.newest() if rows is None else rows, gpus)
     reserved = ctx.instances.reservations()
     made: list[Card] = []
     for card in gpus.cards:

@@ -32,6 +32,12 @@ def judge(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Actio
     if sight.health in {seen.NOT_ASKED, seen.UNSURE}:
         return []
     if healthy(sight):
+        if subject.off_card is not None:
+            from llamaagent.reconcile.oncpu import told
+
+            on_cpu = told(row, off_card=True)
+            if on_cpu is not None:
+                return on_cpu
         if row.status == st.UNHEALTHY:
             return [Action(act.RECOVERED, row.profile, row.id, "healthy", None, _figures(sight))]
         return [Action(act.HEALED, row.profile, row.id, "healthy")] if row.failures else []
@@ -81,8 +87,19 @@ def _stuck(row: Instance, rule: Health, sight: Sight) -> list[Action]:
     return [Action(act.STUCK, row.profile, row.id, "stuck", detail, figures)]
 
 
-def past_bearing(profile: Profile, row: Instance, sight: Sight | None) -> Wish | None:
-    """Why an unhealthy server is stopped now, to be started again; None = it is borne with."""
+def past_bearing(
+    profile: Profile, row: Instance, sight: Sight | None, off_card: bool | None = None
+) -> Wish | None:
+    """Why an unhealthy server is stopped now, to be started again; None = it is borne with.
+
+    off_card: nothing of it is on its card; whether the launch before it was ended for that.
+    """
+    if off_card is not None and row.reason == "on-cpu":
+        from llamaagent.reconcile.oncpu import start_again
+
+        again = start_again(profile, row, off_card)
+        if again is not None:
+            return again
     if row.status != st.UNHEALTHY or profile.restart.policy == "never":
         return None
     if row.reason == "stuck" and sight is not None and is_stuck(profile.health, sight):

@@ -7,8 +7,10 @@ from llamaagent.domain import plan as act
 from llamaagent.domain.eviction import Running, Share
 from llamaagent.domain.idle import Activity, idle_s
 from llamaagent.domain.priority import effective_priority
+from llamaagent.reconcile.cardgate import not_back
+from llamaagent.reconcile.owners import owners
 from llamaagent.reconcile.subjects import age_s
-from llamaagent.store.released import released
+from llamaagent.store.memory import GivenBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,14 +18,12 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Plan
     from llamaagent.domain.profile import Profile
-    from llamaagent.domain.sample import GpuSample
     from llamaagent.domain.sight import Sight
     from llamaagent.domain.wish import Override
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.declared import Declared
     from llamaagent.reconcile.observe import View
 
-RETURN_S = 60  # how long memory of what has ended is waited for; then what is not back counts as lost
 _AGAIN = frozenset({"update", "restart"})  # stopped only to be launched anew: its room stays its own
 
 
@@ -63,7 +63,7 @@ def _is_dead(sight: Sight | None) -> bool:
 
 def _shares(ctx: Context, rows: tuple[Instance, ...], gpus: GpuReading) -> dict[int, tuple[Share, ...]]:
     """By instance and card, the larger of what is reserved and what is taken."""
-    owners = {row.pid: row.id for row in rows if row.pid is not None and row.status in st.LIVE}
+    of = owners(ctx.host, rows, gpus)
     found: dict[int, dict[str, Share]] = {row.id: {} for row in rows if row.status in st.LIVE}
     for one in ctx.instances.reservations():
         if one.instance_id in found:
@@ -71,8 +71,8 @@ def _shares(ctx: Context, rows: tuple[Instance, ...], gpus: GpuReading) -> dict[
     taken: dict[tuple[int, str], int] = {}
     for card in gpus.cards:
         for holder in card.holders:
-            if holder.pid in owners:
-                key = owners[holder.pid], card.uuid
+            if holder.pid in of:
+                key = of[holder.pid], card.uuid
                 taken[key] = taken.get(key, 0) + (holder.memory_mib or 0)
     for (owner, uuid), mib in taken.items():
         share = found[owner].get(uuid, Share(uuid, 0))
@@ -109,21 +109,14 @@ def _used(ctx: Context, one: Running, row: Instance, view: View, seen: Activity)
 
 
 def _returning(ctx: Context, gpus: GpuReading, dead: set[int]) -> tuple[Running, ...]:
-    """What ended less than RETURN_S ago, with as much of its memory as nobody alive accounts for."""
-    now = ctx.clock.now()
-    lost = {card.uuid: _unaccounted(card) for card in gpus.cards}
-    made = []
-    just = [one for one in ctx.instances.reservations() if one.instance_id in dead]
-    for one in (*just, *released(ctx.db, now - RETURN_S, now)):
-        mib = min(one.memory_mib or 0, lost.get(one.uuid, 0))
-        if mib > 0:
-            lost[one.uuid] -= mib
-            made.append(Running(one.holder or "?", one.instance_id, 0, (Share(one.uuid, mib),), going=True))
-    return tuple(made)
-
-
-def _unaccounted(card: GpuSample) -> int:
-    """MiB in use that no process is known to hold."""
-    if card.memory_used_mib is None:
-        return 0
-    return max(0, card.memory_used_mib - sum(holder.memory_mib or 0 for holder in card.holders))
+    """What ended a moment ago, with as much of its memory as is in use by nobody who lives."""
+    just = tuple(
+        GivenBack(one.uuid, one.holder or "?", one.memory_mib or 0)
+        for one in ctx.instances.reservations()
+        if one.instance_id in dead
+    )
+    return tuple(
+        Running(name, None, 0, (Share(uuid, mib),), going=True)
+        for uuid, holders in not_back(ctx, gpus, just).items()
+        for name, mib in holders.items()
+    )

@@ -12,7 +12,7 @@ import json
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
-from llamaagent.domain.shown import is_stuck, state
+from llamaagent.domain.shown import is_problem, is_stuck, state
 from llamaagent.domain.wish import Wish, wish
 from llamaagent.reconcile.declared import AWAITING
 
@@ -28,6 +28,7 @@ _KEY = "problems"
 _CURSOR = (
     "problems_decision"  # the last decision that was looked at for what came and went between two passes
 )
+_FIGURES = act.ROOM | {"memory", "disk"}  # reasons whose details differ from pass to pass
 _DISK_RELIEF_PERCENT = 110  # of the headroom must be free before a short disk is short no more
 
 
@@ -88,12 +89,37 @@ def problems(ctx: Context, result: PassResult) -> dict[str, Problem]:
     for name, why in result.declared.rolled_back.items():
         found[f"rollback:{name}"] = declaration(f"{name}: {why}", name)
     told = _told(ctx)
-    return found | _of_disk(result.shortage, told) | _of_profiles(ctx, result, told) | _refused(result)
+    return (
+        found
+        | _of_backup(ctx)
+        | _of_cards(ctx)
+        | _of_disk(result.shortage, told)
+        | _of_profiles(ctx, result, told)
+        | _refused(result)
+    )
 
 
 def declaration(text: str, profile: str | None = None) -> Problem:
     """Something wrong with what is declared, or with how it gets here."""
     return Problem(text, text, "config_broken", profile, reason="config", detail=text)
+
+
+def _of_backup(ctx: Context) -> dict[str, Problem]:
+    """Why the last backup that was due was not made."""
+    stored = ctx.samples.metadata("backup_trouble")
+    if stored is None:
+        return {}
+    failed = json.loads(stored)
+    return {"backup": declaration(f"no backup was made: {failed['text']}")._replace(event=failed["event"])}
+
+
+def _of_cards(ctx: Context) -> dict[str, Problem]:
+    """Cards that failed."""
+    if not ctx.samples.has_failed_cards():
+        return {}
+    from llamaagent.reconcile.cardtrouble import of_cards
+
+    return of_cards(ctx.db)
 
 
 def _of_disk(shortage: Shortage | None, told: dict[str, Problem]) -> dict[str, Problem]:
@@ -126,7 +152,7 @@ def _of_profiles(ctx: Context, result: PassResult, told: dict[str, Problem]) -> 
         key = f"profile:{name}"
         if row is None or not want.wanted or key in found:
             continue
-        if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY}:
+        if row.status in {st.CREATED, st.ERROR, st.UNHEALTHY} and is_problem(row.status, want, row.reason):
             found[key] = problem_of(row, want, now)
         elif key in told and not is_proven(row, profile, now):
             found[key] = told[key]  # launched again, and not proven yet: no end, and no news
@@ -189,7 +215,7 @@ def event_of(status: str, shown: str) -> str:
 
 def _without_figures(text: str, reason: str | None) -> str:
     """Without what differs from pass to pass: how much memory is free just now."""
-    return "".join(c for c in text if not c.isdigit()) if reason in act.ROOM else text
+    return "".join(c for c in text if not c.isdigit()) if reason in _FIGURES else text
 
 
 def _told(ctx: Context) -> dict[str, Problem]:

@@ -25,6 +25,7 @@ from llamaagent.gguf.facts import read_model
 from llamaagent.gguf.find import look_at
 from llamaagent.gguf.header import open_header
 from llamaagent.gguf.memory import CPU, GPU, MIB, Term, estimate
+from llamaagent.gguf.sizing import size as fit_size
 from llamaagent.store.fits import FitStore
 
 TYPE_CHECKING = False
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from llamaagent.domain.profile import Profile
+    from llamaagent.domain.projection import Known
     from llamaagent.gguf.header import Header
+    from llamaagent.gguf.sizing import Sized
     from llamaagent.launch.fitting import Fitted
     from llamaagent.reconcile.context import Context
 
@@ -105,6 +108,39 @@ def expected(ctx: Context, profile: Profile) -> Expected | None:
     if not holds and not ctx.db.readonly("main"):  # `plan` asks too
         store.keep(profile.name, made, ctx.clock.now())
     return None if made.gpu_mib is None else Expected(_whole(made.gpu_mib), _WORDS[ESTIMATE])
+
+
+def stored_fit(ctx: Context, profile: Profile) -> Known | None:
+    """What llama-fit-params said of this very file and these options, when a launch here follows it."""
+    try:
+        found = look_at(str(profile.model.path)) if profile.model.path is not None else None
+    except (OSError, ValueError):
+        return None
+    known = FitStore(ctx.db).known(profile.name) if found is not None else None
+    if found is None or known is None or known.source != FIT_PARAMS or not known.ok or not known.gpu_mib:
+        return None
+    asked = parameters_of(profile, cards=True)
+    return known if known.holds_for(found.size_bytes, found.mtime_ns, asked) else None
+
+
+def sized(profile: Profile, *, budget_mib: int | None) -> Sized | None:
+    """Context and layers of a launch on cards, from the header: as declared, smaller only where a budget asks for it.
+
+    None when the model's file is not here or does not say enough.
+    """
+    seen, headers = _looked_at(profile, cards=True)
+    files, missing = _files(profile)
+    if seen.error is not None or missing is not None:
+        return None
+    given = dict(profile.args)
+    return fit_size(
+        headers,
+        demand_of(profile.args, on_gpu=True),
+        files,
+        budget_mib=budget_mib,
+        context_gives=given.get("ctx-size") in {None, 0, "max"} and "kv-unified-per-slot" not in given,
+        layers_give=given.get("gpu-layers") in {None, "auto"},
+    )
 
 
 def _whole(mib: float) -> int:

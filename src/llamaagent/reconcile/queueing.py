@@ -10,17 +10,17 @@ from llamaagent.domain import plan as act
 from llamaagent.domain.admission import Need, Refusal, place
 from llamaagent.domain.plan import Action, Arithmetic, Plan
 from llamaagent.domain.priority import effective_priority
-from llamaagent.domain.queue import Turn, Waiting, in_order
+from llamaagent.domain.queue import Turn, Waiting, among, in_order
 from llamaagent.domain.queue import line_up as turns
 from llamaagent.domain.remedy import would_fit
-from llamaagent.reconcile.gates import Asking, HeldError, asking, cards, refused
+from llamaagent.reconcile.cardgate import refused
+from llamaagent.reconcile.gates import Asking, HeldError, asking, cards
 from llamaagent.reconcile.holding import running
 from llamaagent.reconcile.starting import held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
-    from llamaagent.domain.admission import Card
     from llamaagent.domain.eviction import Running
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
@@ -43,10 +43,8 @@ def line_up(
         waiting = [_waiting(ctx, declared.profiles[name], newest.get(name), None) for name in starts]
         return Plan((*others, *(starts[one.name] for one in in_order(waiting))))
     asked, refusals = _ask(ctx, declared, starts, rows, gpus)
-    waiting = [
-        _waiting(ctx, declared.profiles[name], newest.get(name), one.need) for name, one in asked.items()
-    ]
-    room = _Room(ctx, cards(ctx, gpus), running(ctx, declared, rows, view, gpus, plan), gpus)
+    waiting = [_waiting(ctx, declared.profiles[name], newest.get(name), one) for name, one in asked.items()]
+    room = _Room(ctx, rows, running(ctx, declared, rows, view, gpus, plan), gpus)
     evictions: list[Action] = []
     served: list[Action] = []
     by_name = {one.name: one for one in waiting}
@@ -66,10 +64,11 @@ class _Room:
     """The cards and who holds them, for one plan."""
 
     def __init__(
-        self, ctx: Context, have: tuple[Card, ...], holders: tuple[Running, ...], gpus: GpuReading
+        self, ctx: Context, rows: tuple[Instance, ...], holders: tuple[Running, ...], gpus: GpuReading
     ) -> None:
         self.ctx = ctx
-        self.cards = have
+        self.rows = rows
+        self.cards = cards(ctx, gpus, rows=rows)
         self.running = holders
         self.gpus = gpus
         self.headroom_mib = ctx.settings.headroom.gpu_memory_mib
@@ -78,7 +77,7 @@ class _Room:
         """What would make it fit."""
         text = would_fit(
             one.need,
-            self.cards,
+            among(one, self.cards),
             self.running,
             self.ctx.clock.now(),
             headroom_mib=self.headroom_mib,
@@ -108,7 +107,7 @@ def _ask(
     return asked, refusals
 
 
-def _waiting(ctx: Context, profile: Profile, row: Instance | None, need: Need | None) -> Waiting:
+def _waiting(ctx: Context, profile: Profile, row: Instance | None, asked: Asking | None) -> Waiting:
     since = ctx.clock.now()
     again = False
     if row is not None and (
@@ -116,7 +115,8 @@ def _waiting(ctx: Context, profile: Profile, row: Instance | None, need: Need | 
     ):
         since = row.since_ts
         again = row.status == st.STOPPED and row.reason in _AGAIN
-    return Waiting(profile.name, need or _NOTHING, effective_priority(profile, ctx.settings), since, again)
+    need, given = (_NOTHING, None) if asked is None else (asked.need, asked.among)
+    return Waiting(profile.name, need, effective_priority(profile, ctx.settings), since, again, given)
 
 
 def _evictions(
@@ -166,15 +166,16 @@ def _action(
 ) -> Action:
     """What is done for one that wants room."""
     where = turn.placement.uuids if turn.placement is not None else ()
-    on = tuple((uuid, turn.placement.memory_mib) for uuid in where) if turn.placement is not None else ()
+    on = tuple(zip(where, turn.placement.shares, strict=True)) if turn.placement is not None else ()
     if turn.kind == act.START:
         figures = turn.placement.arithmetic if turn.placement is not None else ()
-        return start._replace(cards=on, arithmetic=(*figures, *asked.figures) if on else ())
-    free = place(one.need, room.cards, room.headroom_mib)
+        return start._replace(cards=on, arithmetic=(*figures, *asked.reckoned.figures()) if on else ())
+    seen = among(one, room.cards)
+    free = place(one.need, seen, room.headroom_mib)
     if turn.behind is not None or not isinstance(free, Refusal):
         made = _queued(turn, profile, asked)
     else:
-        made = held(profile, refused(room.ctx, room.gpus, asked, free))
+        made = held(profile, refused(room.ctx, room.gpus, one.need, seen, free, asked.reckoned, room.rows))
     if turn.kind == act.WAIT:
         made = _waits(room, turn, made)._replace(cards=on)
     else:
@@ -184,7 +185,7 @@ def _action(
 
 def _queued(turn: Turn, profile: Profile, asked: Asking) -> Action:
     """It would fit, but not without delaying somebody in front of it."""
-    figures = (Arithmetic("needed_mib", asked.need.memory_mib), *asked.figures)
+    figures = (Arithmetic("needed_mib", asked.need.memory_mib), *asked.reckoned.figures())
     if turn.behind is None:
         detail = "would fit, but others wait in front of it"
     else:
@@ -199,6 +200,8 @@ def _queued(turn: Turn, profile: Profile, asked: Asking) -> Action:
 
 def _waits(room: _Room, turn: Turn, made: Action) -> Action:
     """Room is being made, or comes by itself: the decision says whose."""
+    if turn.eviction is None and made.reason == "gpu-releasing":
+        return made  # says so itself, and for how long
     if turn.eviction is None:
         names = ", ".join(dict.fromkeys(turn.going))
         figures = (*made.arithmetic, Arithmetic("waits_for", names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news, is_ours, nothing_waits, too_large
 from llamaagent.collect.instance import build_instance_sample
@@ -15,9 +17,11 @@ from llamaagent.store.samples import Holder, PassFacts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
+    from llamaagent.domain.xid import CardNews
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.logs import Reading
     from llamaagent.reconcile.observe import View
@@ -53,38 +57,68 @@ def record(
     now = ctx.clock.now()
     if spare:
         return _record_the_least(
-            ctx, [row for row in rows if row.status in st.LIVE], view, now, requests_before
+            ctx, [row for row in rows if row.status in st.LIVE], view, gpus, now, requests_before
         )
     live = [row for row in rows if row.status in st.LIVE]
     last = ctx.samples.last_system()
-    samples = _instances(ctx, live, view, gpus, now)
+    ours = _owners(ctx, gpus)
+    samples = _instances(ctx, live, view, gpus, ours, now)
     system = _system(ctx, last, view.boot_id)
     readings = _read_logs(ctx)
     step = _clock_step_s(ctx, last, view.boot_id, now)
-    with ctx.db:
+    with ctx.db, _in_time(ctx, now):
         asked = _store_requests(ctx, readings)
         facts = _facts(live, last, view.boot_id, sum(asked.values()) + requests_before, now)
         ctx.samples.add_system(system, facts._replace(clock_step_s=step), now)
         ctx.samples.set_metadata(_BOOTTIME, str(int(ctx.clock.boottime())), now)
-        if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
-            ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus), view.boot_id, now)
+        store_gpus(ctx, gpus, view.boot_id, now, ours)
         for sample in samples:
             ctx.samples.add_instance(sample, now)
+        _keep_peaks(ctx, now)
         _store_health(ctx, live, view, asked, now)
     _keep_small(ctx, now)
     return Recorded(len(samples), sum(asked.values()) + requests_before)
 
 
+def _in_time(ctx: Context, now: int) -> AbstractContextManager[None]:
+    """What has to be done about the roll-ups when the clock was set back behind them; mostly nothing."""
+    if ctx.samples.is_behind(now):
+        from llamaagent.store.rollups import LateSample
+
+        return LateSample(ctx.db, now)
+    return nullcontext()
+
+
 def _record_the_least(
-    ctx: Context, live: list[Instance], view: View, now: int, requests_before: int
+    ctx: Context, live: list[Instance], view: View, gpus: GpuReading, now: int, requests_before: int
 ) -> Recorded:
     readings = _read_logs(ctx)
     with ctx.db:
+        if gpus.news is not None:
+            ctx.samples.know_gpus(gpus.cards, view.boot_id, now)
+            _store_news(ctx, gpus.news, view.boot_id, now)
         asked = _store_requests(ctx, readings)
         ctx.samples.set_metadata(_LEFT_OUT, str(now), now)
         _store_health(ctx, live, view, asked, now)
     _keep_small(ctx, now)
     return Recorded(0, sum(asked.values()) + requests_before)
+
+
+def store_gpus(
+    ctx: Context, gpus: GpuReading, boot: str, now: int, known: Mapping[int, int] | None = None
+) -> None:
+    """The cards with their samples and holders. known: pids of ours. The caller holds the transaction."""
+    if gpus.cards or (gpus.available and not gpus.error):  # a driver that hangs has not lost its cards
+        complete = gpus.error is None
+        ctx.samples.add_gpus(gpus.cards, holders_of(ctx, gpus, known), boot, now, complete=complete)
+    if gpus.news is not None:
+        _store_news(ctx, gpus.news, boot, now)
+
+
+def _store_news(ctx: Context, news: CardNews, boot: str, now: int) -> None:
+    from llamaagent.store.cards import CardStore
+
+    CardStore(ctx.db).keep(news, boot, now)
 
 
 def _store_requests(ctx: Context, readings: Iterable[Reading]) -> dict[int, int]:
@@ -100,8 +134,9 @@ def _store_health(ctx: Context, live: list[Instance], view: View, asked: Mapping
         sight = view.sights.get(row.id)
         if sight is not None and sight.server_alive and sight.health != seen.UNSURE:
             word = _HEALTH_WORDS.get(sight.health, "loading" if row.status == st.LOADING else "unhealthy")
-            word = "unhealthy" if row.reason == "stuck" else word
-            detail = sight.detail if row.reason != "stuck" else row.detail
+            told = row.status == st.UNHEALTHY and row.reason in {"stuck", "on-cpu"}
+            word = "unhealthy" if told else word
+            detail = row.detail if told else sight.detail
             _note_use(ctx, row, view, asked.get(row.id, 0), now)
             ctx.journal.health(row.id, word, sight.http_status, sight.health_ms, now, detail)
 
@@ -171,7 +206,7 @@ def _clock_step_s(ctx: Context, last: LastSystem | None, boot: str, now: int) ->
 
 
 def _instances(
-    ctx: Context, live: list[Instance], view: View, gpus: GpuReading, now: int
+    ctx: Context, live: list[Instance], view: View, gpus: GpuReading, ours: Mapping[int, int], now: int
 ) -> list[InstanceSample]:
     previous = ctx.samples.last_instances()
     made: list[InstanceSample] = []
@@ -190,9 +225,26 @@ def _instances(
             elapsed_s=None if before is None else now - before.ts,
             health_ms=sight.health_ms,
         )
-        memory, utilization = _gpu_use(row, gpus)
+        memory, utilization = _gpu_use(row, gpus, ours)
         made.append(sample._replace(gpu_memory_mib=memory, gpu_utilization_percent=utilization))
     return made
+
+
+def _owners(ctx: Context, gpus: GpuReading) -> Mapping[int, int]:
+    if not any(card.holders for card in gpus.cards):
+        return {}
+    from llamaagent.reconcile.owners import owners
+
+    return owners(ctx.host, ctx.instances.newest(), gpus)
+
+
+def _keep_peaks(ctx: Context, now: int) -> None:
+    """What launches were seen to take, where it is more than what is kept. The caller holds the transaction."""
+    news = ctx.samples.unobserved()
+    if news:
+        from llamaagent.store.memory import MemoryStore
+
+        MemoryStore(ctx.db).observe(news, now)
 
 
 def _previous(before: LastInstance | None) -> InstanceSample | None:
@@ -201,9 +253,9 @@ def _previous(before: LastInstance | None) -> InstanceSample | None:
     return InstanceSample(**{k: v for k, v in before._asdict().items() if k != "ts"})
 
 
-def _gpu_use(row: Instance, gpus: GpuReading) -> tuple[int | None, int | None]:
-    """MiB that the server holds over all cards, and the mean use of the cards it holds memory on."""
-    held = [(c, h) for c in gpus.cards for h in c.holders if h.pid in {row.pid, row.wrapper_pid}]
+def _gpu_use(row: Instance, gpus: GpuReading, ours: Mapping[int, int]) -> tuple[int | None, int | None]:
+    """MiB that it holds over all cards, its children too, and the mean use of the cards it holds memory on."""
+    held = [(c, h) for c in gpus.cards for h in c.holders if ours.get(h.pid) == row.id]
     if not held:
         return None, None
     memory = [h.memory_mib for _, h in held if h.memory_mib is not None]
@@ -211,11 +263,12 @@ def _gpu_use(row: Instance, gpus: GpuReading) -> tuple[int | None, int | None]:
     return (sum(memory) if memory else None), (sum(use) // len(use) if use else None)
 
 
-def holders_of(ctx: Context, gpus: GpuReading) -> list[Holder]:
-    """Every process that holds memory on a card, with its name, and the instance when it is one of ours."""
-    ours = {
-        row.pid: row.id for row in ctx.instances.newest() if row.pid is not None and row.status in st.LIVE
-    }
+def holders_of(ctx: Context, gpus: GpuReading, known: Mapping[int, int] | None = None) -> list[Holder]:
+    """Every process that holds memory on a card, with its name, and the launch when it belongs to one of ours.
+
+    known: the launch by pid, None = look.
+    """
+    ours = _owners(ctx, gpus) if known is None else known
     return [
         Holder(h.uuid, h.pid, h.memory_mib, *_who(h.pid, ctx), ours.get(h.pid))
         for c in gpus.cards

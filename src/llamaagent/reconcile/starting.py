@@ -18,6 +18,8 @@ from llamaagent.launch.command import EMBEDDED, embedded_environment, file_ident
 from llamaagent.launch.environ import made_environment
 from llamaagent.launch.identity import boot_id
 from llamaagent.launch.process import LaunchRequest, start, wait_for_server
+from llamaagent.launch.visible import visible_variables
+from llamaagent.reconcile.fitted import Fitting, fitting
 from llamaagent.reconcile.gates import Found, HeldError, ask
 from llamaagent.reconcile.inputs import identities
 from llamaagent.store.instances import Claim, Intent
@@ -57,19 +59,43 @@ def prepare(
     on: the cards that were found for it; () = any.
     """
     found = ask(ctx, profile, rows, gpus, on)
-    request = _request(ctx, profile, found, has_cards=bool(gpus.cards))
+    told = fitting(ctx, profile, found.binary, found.placement, found.reckoned, gpus)
+    request = _request(ctx, profile, found, told, visible_variables(found.placement.uuids, gpus.cards))
+    placed = found.placement
     claims = tuple(
-        Claim(uuid, found.placement.memory_mib, profile.resources.exclusive) for uuid in found.placement.uuids
+        Claim(uuid, share, profile.resources.exclusive)
+        for uuid, share in zip(placed.uuids, placed.shares, strict=True)
     )
-    intent = _intent(ctx, profile, found, request, git)
+    intent = _intent(ctx, profile, found, request, git)._replace(parameters_hash=found.parameters_hash)
+    figures = placed.arithmetic
     if gpus.cards:
-        uuids = json.dumps(list(found.placement.uuids))
-        estimated = found.expected.gpu_mib if found.expected is not None else None
-        intent = intent._replace(gpus=uuids, gpu_memory_estimated_mib=estimated)
-    return Prepared(intent, claims, request, found.placement.arithmetic)
+        expected = found.reckoned.expected if found.reckoned is not None else None
+        intent = intent._replace(
+            gpus=json.dumps(list(placed.uuids)),
+            gpu_memory_estimated_mib=told.estimated_mib
+            or (expected.gpu_mib if expected is not None else None),
+            sized_context=told.context,
+            sized_gpu_layers=told.gpu_layers,
+            sized_tensor_split=told.tensor_split,
+        )
+        figures = (*figures, *_sized(told))
+    return Prepared(intent, claims, request, figures)
 
 
-def _request(ctx: Context, profile: Profile, found: Found, *, has_cards: bool) -> LaunchRequest:
+def _sized(told: Fitting) -> tuple[Arithmetic, ...]:
+    """What the launch is told to be, as far as anybody said."""
+    figures = (
+        Arithmetic("sized_context_tokens", told.context),
+        Arithmetic("sized_gpu_layers", told.gpu_layers),
+        Arithmetic("sized_tensor_split", told.tensor_split),
+        Arithmetic("sized_mib", told.estimated_mib),
+    )
+    return tuple(one for one in figures if one.value is not None)
+
+
+def _request(
+    ctx: Context, profile: Profile, found: Found, told: Fitting, gpu_variables: tuple[tuple[str, str], ...]
+) -> LaunchRequest:
     """Command line, environment and files of one launch, under a new id."""
     launch_id = os.urandom(8).hex()
     runtime_env = (*profile.runtime.env, (LAUNCH_HASH, profile.launch_hash))
@@ -82,14 +108,14 @@ def _request(ctx: Context, profile: Profile, found: Found, *, has_cards: bool) -
         state_dir=ctx.places.state,
         runtime_env=runtime_env,
         secrets=found.secrets,
-        visible_gpus=found.placement.uuids if has_cards else None,
+        gpu_variables=gpu_variables,
     )
     folder = ensure_private_dir(os.path.join(ctx.places.logs, profile.name))
     return LaunchRequest(
         launch_id,
         profile.name,
         ctx.site_id,
-        server_argv(profile, binary=found.binary, port=found.port),
+        server_argv(profile._replace(argv=told.argv), binary=found.binary, port=found.port, extra=told.words),
         environment,
         log_path=os.path.join(folder, f"{ctx.clock.now()}-{launch_id}.log"),
         exit_path=os.path.join(ensure_private_dir(ctx.places.exits), launch_id),

@@ -30,6 +30,7 @@ def world(
     by_name = {row.profile: row for row in rows}
     names = declared.profiles.keys() | {n for n, row in by_name.items() if row.status not in st.OVER}
     idle = _idle_ages(ctx, declared, by_name, view)
+    off_card = _off_card(ctx, by_name.values())
     subjects = []
     for name in sorted(names):
         row = by_name.get(name)
@@ -50,10 +51,21 @@ def world(
                 _stalled_s(ctx, row, sight),
                 name in declared.rolled_back,
                 _past(ctx, row, profile),
+                off_card.get(row.id) if row is not None else None,
                 _outside(ctx, profile, row),
             )
         )
     return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _off_card(ctx: Context, rows: Iterable[Instance]) -> Mapping[int, bool]:
+    """Launches with a card of which nothing is there; on a host without cards nothing is asked."""
+    if not any(row.status in {st.RUNNING, st.UNHEALTHY} and row.gpus not in {None, "[]"} for row in rows):
+        return {}
+    from llamaagent.reconcile.oncpu import GRACE_S
+    from llamaagent.store.memory import MemoryStore
+
+    return MemoryStore(ctx.db).off_card(GRACE_S, ctx.clock.now())
 
 
 def _outside(ctx: Context, profile: Profile | None, row: Instance | None) -> Outside | None:

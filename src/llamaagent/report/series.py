@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from llamaagent.base.errors import InstallError
 from llamaagent.report.charts import GAP_PERIODS, Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.figures import format_quantity
+from llamaagent.report.spans import long_statement
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,6 +28,7 @@ DAY_S = 86400
 _SPANS_S = (60, 300, 3600, 6 * 3600)  # shown instead of the day while there is no more than that
 _MOST_BUCKETS = 600
 _BUCKETS_S = (1, 10, 60, 150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
+_LONG_BUCKETS_S = (*_BUCKETS_S, 7200, 10800, 14400, 21600, 28800, 43200, DAY_S)
 
 
 class SeriesSpec(NamedTuple):
@@ -88,6 +90,16 @@ def choose_window(now: int, period_s: int | None, first_ts: int | None = None) -
     return Window(end - span, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
 
 
+def span_window(from_ts: int, to_ts: int, period_s: int | None = None) -> Window:
+    """A window over any span, in at most 600 buckets; both ends are moved out to the bucket's border."""
+    shortest = max((to_ts - from_ts) / _MOST_BUCKETS, period_s or 0)
+    bucket = (
+        next((size for size in _LONG_BUCKETS_S if size >= shortest), 0) or -int(-shortest // DAY_S) * DAY_S
+    )
+    begin, end = from_ts // bucket * bucket, -(-to_ts // bucket) * bucket
+    return Window(begin, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
+
+
 def read_definitions(text: str) -> Definitions:
     """Read charts.toml. Raises InstallError when it is not as it must be."""
     try:
@@ -118,14 +130,18 @@ def _chart_spec(item: Mapping[str, Any]) -> ChartSpec:
 def read_columns(
     db: Database, definitions: Definitions, page: str, statements: Mapping[str, str], window: Window
 ) -> dict[str, Columns]:
-    """Read all buckets for a kind of page: subject (profile, card, or empty) -> column -> points by time."""
+    """Read all buckets for a kind of page: subject (profile, card, or empty) -> column -> points by time.
+
+    A day comes from the samples, a longer span from the roll-ups, and so does a day whose samples are gone.
+    """
     found: dict[str, Columns] = {}
     bindings = {**window.bindings(), "bucket_s": window.bucket_s}
     for source_page, statement, columns in definitions.sources:
         if source_page != page:
             continue
         gathered: dict[str, list[list[Point]]] = {}
-        for subject, ts, *values in db.execute(statements[statement], bindings):
+        rolled = long_statement(db, statement, window)
+        for subject, ts, *values in db.execute(*(rolled or (statements[statement], bindings))):
             lists = gathered.setdefault(subject, [[] for _ in columns])
             for index, points in enumerate(lists):
                 mean, low, high = values[3 * index : 3 * index + 3]

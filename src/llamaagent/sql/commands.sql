@@ -41,8 +41,12 @@ SELECT id, ts, level, source, category, message, context
 -- name: list_gpus
 SELECT idx, uuid, name, vendor, status, driver, pci_bus_id, memory_total_mib, memory_used_mib, memory_free_mib,
        reserved_mib, utilization_percent, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz,
-       memory_clock_mhz, throttle_reasons, holders, reservations, sample_ts, last_seen_ts
-  FROM v_gpus ORDER BY idx;
+       memory_clock_mhz, throttle_reasons, holders, reservations, sample_ts, last_seen_ts, gpu_id, first_seen_ts,
+       memory_utilization_percent, throttle, ecc_volatile, ecc_aggregate, recovery_action, failed_reason, failed_ts,
+       withheld, parent_uuid, xid_source, xids
+  FROM v_gpus AS c
+ ORDER BY coalesce((SELECT g.idx FROM gpus AS g WHERE g.uuid = c.parent_uuid), idx), parent_uuid IS NOT NULL, idx,
+          uuid;
 
 -- name: list_stats
 -- One row for each model, day, ... (:by), or one row for everything.
@@ -67,7 +71,10 @@ SELECT CASE :by WHEN 'model' THEN profile
  ORDER BY min(ts);
 
 -- name: show_instance
-SELECT argv, environment, launch_hash, profile_hash, git_commit, git_dirty, build FROM instances WHERE id = :id;
+SELECT argv, environment, launch_hash, profile_hash, git_commit, git_dirty, build, gpus, gpu_memory_declared_mib,
+       gpu_memory_estimated_mib, gpu_memory_measured_mib, context_size, gpu_layers, sized_context, sized_gpu_layers,
+       sized_tensor_split
+  FROM instances WHERE id = :id;
 
 -- name: table_sizes
 -- Bytes and rows of every table, its indexes included in the bytes.

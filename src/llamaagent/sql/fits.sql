@@ -33,7 +33,8 @@ UPDATE models
 
 -- name: select_fit
 SELECT p.source, p.file_size_bytes, p.file_mtime_ns, p.parameters, p.fit_params_success, p.projected_gpu_memory_mb,
-       p.projected_cpu_memory_mb, p.fit_params_error
+       p.projected_cpu_memory_mb, p.fit_params_error, p.recommended_ctx_size, p.recommended_gpu_layers,
+       p.recommended_tensor_split
   FROM models AS m
   JOIN model_fit_params AS p ON p.model_id = m.id
  WHERE m.name = :profile;

@@ -66,8 +66,8 @@ RETURNING id;
 -- name: update_held
 -- Who waits for room keeps its place in the line, whatever stands in its way just now.
 UPDATE instances
-   SET since_ts = CASE WHEN reason IS :reason OR (reason IN ('gpu-memory', 'evicted', 'queued')
-                                                  AND :reason IN ('gpu-memory', 'evicted', 'queued'))
+   SET since_ts = CASE WHEN reason IS :reason OR (reason IN ('gpu-memory', 'gpu-releasing', 'evicted', 'queued')
+                                                  AND :reason IN ('gpu-memory', 'gpu-releasing', 'evicted', 'queued'))
                        THEN since_ts ELSE :ts END,
        reason = :reason, detail = :detail, profile_hash = :profile_hash, launch_hash = :launch_hash
  WHERE id = :id AND status = 'created' AND (reason IS NOT :reason OR detail IS NOT :detail);
@@ -83,7 +83,9 @@ UPDATE instances
        environment = :environment, working_directory = :working_directory, api_prefix = :api_prefix, scheme = :scheme,
        gpu_memory_declared_mib = :gpu_memory_declared_mib, gpu_memory_estimated_mib = :gpu_memory_estimated_mib,
        memory_limit_mib = :memory_limit_mib, cpu_limit_milli = :cpu_limit_milli, project = :project,
-       kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills
+       kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills,
+       sized_context = :sized_context, sized_gpu_layers = :sized_gpu_layers,
+       sized_tensor_split = :sized_tensor_split, parameters_hash = :parameters_hash
  WHERE id = :id AND status = 'created';
 
 -- name: update_spawned
@@ -202,14 +204,6 @@ UPDATE reservations SET released_ts = :ts WHERE instance_id = :instance_id AND r
 SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder
   FROM reservations AS r JOIN gpus AS g ON g.id = r.gpu_id
  WHERE r.released_ts IS NULL;
-
--- name: select_released
--- Reservations of launches that ended lately: the driver may not have given back all of their memory yet.
-SELECT r.instance_id, g.uuid, r.memory_mib, r.exclusive, r.holder
-  FROM decisions AS d
-  JOIN reservations AS r ON r.instance_id = d.instance_id
-  JOIN gpus AS g ON g.id = r.gpu_id
- WHERE d.ts > :since AND d.ts <= :now AND d.action = 'end' AND r.released_ts > :since;
 
 -- name: insert_health
 INSERT INTO health_checks (instance_id, ts, last_ts, count, status, http_status, latency_ms, detail)

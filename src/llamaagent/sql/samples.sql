@@ -23,24 +23,35 @@ VALUES (:ts, :interval_s, :boot_id, :cpu_cores, :cpu_busy_ticks_total, :cpu_tick
 ON CONFLICT (ts) DO UPDATE SET requests = coalesce(requests, 0) + coalesce(excluded.requests, 0);
 
 -- name: upsert_gpu
+-- failed: why the card gives nothing until it was reset, NULL = it is well.
 INSERT INTO gpus (uuid, idx, name, vendor, pci_bus_id, driver, memory_total_mib, first_seen_ts, last_seen_ts,
-                  last_boot_id, status)
-VALUES (:uuid, :idx, :name, :vendor, :pci_bus_id, :driver, :memory_total_mib, :ts, :ts, :boot_id, 'present')
+                  last_boot_id, status, parent_uuid, withheld, failed_reason, failed_ts, recovery_action)
+VALUES (:uuid, :idx, :name, :vendor, :pci_bus_id, :driver, :memory_total_mib, :ts, :ts, :boot_id,
+        iif(:failed IS NULL, 'present', 'failed'), :parent, :withheld, :failed, iif(:failed IS NULL, NULL, :ts),
+        :recovery_action)
 ON CONFLICT (uuid) DO UPDATE
    SET idx = excluded.idx, name = excluded.name, pci_bus_id = excluded.pci_bus_id, driver = excluded.driver,
        memory_total_mib = excluded.memory_total_mib, last_seen_ts = excluded.last_seen_ts,
-       last_boot_id = excluded.last_boot_id, status = 'present';
+       last_boot_id = excluded.last_boot_id, status = excluded.status, parent_uuid = excluded.parent_uuid,
+       withheld = excluded.withheld, failed_reason = excluded.failed_reason,
+       failed_ts = iif(excluded.failed_reason IS NULL, NULL, coalesce(failed_ts, excluded.failed_ts)),
+       recovery_action = coalesce(excluded.recovery_action, recovery_action);
 
 -- name: mark_gpus_gone
-UPDATE gpus SET status = 'gone' WHERE last_seen_ts <> :ts AND status = 'present';
+-- A card that failed and cannot be seen any more stays a failed one until the next boot.
+UPDATE gpus SET status = 'gone', failed_reason = NULL, failed_ts = NULL
+ WHERE last_seen_ts <> :ts AND (status = 'present' OR (status = 'failed' AND last_boot_id <> :boot_id));
+
+-- name: has_failed_cards
+SELECT 1 FROM gpus WHERE status = 'failed' LIMIT 1;
 
 -- name: insert_gpu
 INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_percent, memory_total_mib,
   memory_used_mib, memory_free_mib, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz, memory_clock_mhz,
-  throttle_reasons)
+  throttle_reasons, ecc_volatile, ecc_aggregate)
 SELECT :ts, id, :utilization_percent, :memory_utilization_percent, :memory_total_mib, :memory_used_mib,
   :memory_free_mib, :temperature_celsius, :power_mw, :power_limit_mw, :sm_clock_mhz, :memory_clock_mhz,
-  :throttle_reasons
+  :throttle_reasons, :ecc_volatile, :ecc_aggregate
   FROM gpus WHERE uuid = :uuid
 ON CONFLICT (ts, gpu_id) DO NOTHING;
 
@@ -119,3 +130,41 @@ UPDATE instances
  WHERE id = :id
    AND (active_ts IS NULL OR :used
         OR :tokens - probe_tokens > coalesce(tokens_seen, -1) OR :tokens < tokens_seen);
+
+-- name: select_unobserved
+-- Launches that were healthy once and took more than is kept of launches like them, or are not counted there yet.
+SELECT i.id
+  FROM instances AS i
+  LEFT JOIN memory_observations AS o
+    ON o.model_path = i.model_path AND o.model_size_bytes = i.model_size_bytes AND o.model_mtime_ns = i.model_mtime_ns
+   AND o.parameters_hash = i.parameters_hash AND o.build = coalesce(i.binary_identity, '') AND o.gpu = 'host'
+ WHERE i.status IN ('running', 'unhealthy') AND i.parameters_hash IS NOT NULL AND i.ready_ts IS NOT NULL
+   AND i.model_size_bytes IS NOT NULL
+   AND (i.memory_counted < 2 OR i.peak_rss_kib > (o.peak_mib + o.peak_mib / 50 + 16) * 1024)
+UNION
+SELECT i.id
+  FROM instances AS i
+  LEFT JOIN memory_observations AS o
+    ON o.model_path = i.model_path AND o.model_size_bytes = i.model_size_bytes AND o.model_mtime_ns = i.model_mtime_ns
+   AND o.parameters_hash = i.parameters_hash AND o.build = coalesce(i.binary_identity, '')
+   AND o.gpu = (SELECT group_concat(value, ',') FROM (SELECT value FROM json_each(i.gpus) ORDER BY value))
+ WHERE i.status IN ('running', 'unhealthy') AND i.parameters_hash IS NOT NULL AND i.ready_ts IS NOT NULL
+   AND i.model_size_bytes IS NOT NULL AND i.gpu_memory_measured_mib > 0
+   AND (i.memory_counted IN (0, 2) OR i.gpu_memory_measured_mib > o.peak_mib);
+-- name: select_behind
+-- Whether a sample of this time would come after its bucket was rolled up.
+SELECT 1 FROM metadata WHERE key = 'rollup_300_ts' AND :ts < CAST(value AS INTEGER);
+
+-- name: select_upkeep_due
+-- Whether a bucket is complete or enough is old to be worth the deleting. Nothing here reads more than a row or two.
+WITH rolled (ts) AS (
+    SELECT coalesce((SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'rollup_300_ts'), 0)
+)
+SELECT r.ts + 300 <= :now
+    OR EXISTS (SELECT 1 FROM instance_samples AS s WHERE s.ts < min(:instance_ts, r.ts))
+    OR EXISTS (SELECT 1 FROM system_samples AS s WHERE s.ts < min(:system_ts, r.ts))
+    OR EXISTS (SELECT 1 FROM gpu_samples AS s WHERE s.ts < min(:system_ts, r.ts))
+    OR EXISTS (SELECT 1 FROM generations AS s WHERE s.ts < :generation_ts)
+    OR EXISTS (SELECT 1 FROM logs AS s WHERE s.ts < :log_ts)
+    OR EXISTS (SELECT 1 FROM decisions AS s WHERE s.last_ts < :year_ts)
+  FROM rolled AS r;

@@ -39,5 +39,5 @@ ON CONFLICT (model_path, model_size_bytes, model_mtime_ns, parameters_hash, buil
 
 -- name: select_launch_memory
 SELECT model_path, model_size_bytes, model_mtime_ns, binary_identity, gpus, gpu_memory_estimated_mib,
-       gpu_memory_measured_mib
+       gpu_memory_measured_mib, parameters_hash
   FROM instances WHERE id = :id;

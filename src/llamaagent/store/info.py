@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import apsw
@@ -10,6 +11,7 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.sql import statements
 from llamaagent.store.errors import translate
 from llamaagent.store.read import select
+from llamaagent.store.upgrade import metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class DatabaseInfo(NamedTuple):
     free_pages: int
     first_sample_ts: int | None
     last_sample_ts: int | None
+    free_bytes: int
+    migrated_ts: int | None  # when the schema came to its version
+    last_backup: dict[str, object] | None  # ts, path, size_bytes
+    backup_due_ts: int | None
     tables: tuple[TableSize, ...]
 
 
@@ -51,6 +57,7 @@ def database_info(db: Connection, path: str) -> DatabaseInfo:
     """Look at an open database; reads every page once, for the sizes of the tables."""
     first, last = db.execute(statements("info").select_sample_span).fetchone() or (None, None)
     tables = select(db, "table_sizes").rows
+    last_made, due = (metadata(db, key) for key in ("last_backup", "backup_next_ts"))
     return DatabaseInfo(
         path=path,
         size_bytes=_size(path),
@@ -64,6 +71,10 @@ def database_info(db: Connection, path: str) -> DatabaseInfo:
         free_pages=int(db.pragma("freelist_count")),
         first_sample_ts=_number(first),
         last_sample_ts=_number(last),
+        free_bytes=int(db.pragma("freelist_count")) * int(db.pragma("page_size")),
+        migrated_ts=_number(db.execute(statements("info").select_migrated).get),
+        last_backup=None if last_made is None else json.loads(str(last_made)),
+        backup_due_ts=None if due is None else int(str(due)),
         tables=tuple(
             TableSize(str(row["name"]), _number(row["row_count"]), _number(row["size_bytes"]) or 0)
             for row in tables

@@ -64,6 +64,10 @@ class Intent(NamedTuple):
     cpu_limit_milli: int | None
     inputs: str  # JSON: the files it depends on, and what they were
     oom_kills: str | None  # where the kernel counts its kills for memory, and the count
+    sized_context: int | None = None  # what it was told for the memory reserved; None = left to the server
+    sized_gpu_layers: int | None = None
+    sized_tensor_split: str | None = None
+    parameters_hash: str | None = None  # of `memory_observations`
 
 
 class LogPosition(NamedTuple):
@@ -200,14 +204,9 @@ class InstanceStore:
     def change(self, instance_id: int, status: str, failures: int, action: Action, ts: int) -> None:
         """Running <-> unhealthy."""
         with self._db:
-            given = {
-                "id": instance_id,
-                "status": status,
-                "reason": action.reason,
-                "detail": action.detail,
-                "ts": ts,
-            }
-            self._db.execute(_SQL["update_status"], {**given, "failures": failures})
+            given = {"id": instance_id, "status": status, "failures": failures, "ts": ts}
+            given |= {"reason": action.reason, "detail": action.detail}
+            self._db.execute(_SQL["update_status"], given)
             self._journal.decide(action, instance_id, ts)
 
     def failures(self, instance_id: int, failures: int) -> None:

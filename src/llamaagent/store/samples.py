@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from llamaagent.domain.idle import Activity
     from llamaagent.domain.sample import GpuSample, InstanceSample, Request, SystemSample
+    from llamaagent.domain.settings import Settings
 
 _SQL = statements("samples")
 _INSTANCES = statements("instances")
@@ -99,24 +100,45 @@ class SampleStore:
             given = {k: v for k, v in card._asdict().items() if k != "holders"}
             self._db.execute(_SQL["upsert_gpu"], {**given, "idx": card.index, "boot_id": boot_id, "ts": ts})
 
-    def add_gpus(self, cards: Iterable[GpuSample], holders: Iterable[Holder], boot_id: str, ts: int) -> None:
-        """The cards as they are now, a sample of each, and who holds memory there."""
+    def add_gpus(
+        self,
+        cards: Iterable[GpuSample],
+        holders: Iterable[Holder],
+        boot_id: str,
+        ts: int,
+        *,
+        complete: bool = True,
+    ) -> None:
+        """The cards as they are now, a sample of each, and who holds memory there.
+
+        complete: these are all that there are; else nothing is said of the others, which could not be read.
+        """
         cards = tuple(cards)
         self.know_gpus(cards, boot_id, ts)
         for card in cards:
             given = {k: v for k, v in card._asdict().items() if k != "holders"}
             self._db.execute(_SQL["insert_gpu"], {**given, "ts": ts})
-        self._db.execute(_SQL["doubt_gpu_holders"])
+        if complete:
+            self._db.execute(_SQL["doubt_gpu_holders"])
         for holder in holders:
             self._db.execute(_SQL["upsert_gpu_holder"], {**holder._asdict(), "ts": ts})
-        self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts})
-        self._db.execute(_SQL["delete_old_gpu_holders"])
+        if complete:
+            self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts, "boot_id": boot_id})
+            self._db.execute(_SQL["delete_old_gpu_holders"])
+
+    def has_failed_cards(self) -> bool:
+        """Whether a card gives nothing until it was reset."""
+        return any(True for _ in self._db.execute(_SQL["has_failed_cards"]))
 
     def add_instance(self, sample: InstanceSample, ts: int) -> None:
         """One row of an instance, and its averages, which outlive the row."""
         given = {**sample._asdict(), "ts": ts}
         self._db.execute(_SQL["insert_instance"], given)
         self._db.execute(_INSTANCES["add_to_averages"], given)
+
+    def unobserved(self) -> tuple[int, ...]:
+        """Live launches that took more memory than is kept of launches like them, or are not counted there yet."""
+        return tuple(row[0] for row in self._db.execute(_SQL["select_unobserved"]))
 
     def add_request(self, instance_id: int, request: Request, started_ts: int | None, ts: int) -> bool:
         """A finished request. False: it was there already."""
@@ -132,6 +154,28 @@ class SampleStore:
         """Requests that were read after the sample of this time was stored."""
         if requests:
             self._db.execute(_SQL["count_requests"], {"requests": requests, "ts": ts})
+            if self.is_behind(ts):
+                from llamaagent.store.rollups import RollupStore
+
+                RollupStore(self._db).add_requests(ts, requests)
+
+    def is_behind(self, ts: int) -> bool:
+        """Whether the roll-ups are past this time already, because the clock was set back."""
+        return self._db.execute(_SQL["select_behind"], {"ts": ts}).fetchone() is not None
+
+    def upkeep_due(self, settings: Settings, now: int) -> bool:
+        """Whether there is anything to roll up, or enough to delete that it is worth its while."""
+        late = now - 5 * settings.interval_s
+        given = {
+            "now": now,
+            "instance_ts": _before(late, settings.retain_instance_samples_s),
+            "system_ts": _before(late, settings.retain_system_samples_s),
+            "generation_ts": _before(late, settings.retain_generations_s),
+            "log_ts": _before(late, settings.retain_logs_s),
+            "year_ts": late - 365 * 86400,
+        }
+        row = self._db.execute(_SQL["select_upkeep_due"], given).fetchone()
+        return row is not None and bool(row[0])
 
     def move_log(self, instance_id: int, inode: int, offset_bytes: int, state: str) -> None:
         """How far the server's log has been read; in the transaction that adds the requests."""
@@ -171,3 +215,7 @@ class SampleStore:
     def delete_metadata(self, key: str) -> None:
         """Remove a key of `metadata`."""
         self._db.execute(_SQL["delete_metadata"], {"key": key})
+
+
+def _before(ts: int, keep_s: int | None) -> int | None:
+    return None if keep_s is None else ts - keep_s

@@ -37,6 +37,7 @@ class LaunchMemory(NamedTuple):
     gpus: str | None
     estimated_mib: int | None
     measured_mib: int | None
+    parameters_hash: str | None
 
 
 class SupervisionStore:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 
-import apsw
-
-from llamaagent.base.errors import CannotCreateError, InstallError, StoreCorruptError
+from llamaagent.base.errors import InstallError, StoreCorruptError
 from llamaagent.base.record import NamedTuple
 from llamaagent.sql import ddl, fingerprint, statements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import apsw
 
 VERSION = 2
 APPLICATION_ID = 0x4C4C4147  # "LLAG"; file(1) and we know our own by it
@@ -95,34 +95,14 @@ def migrate(db: apsw.Connection, path: str, steps: Sequence[Step]) -> None:
 
 def back_up(db: apsw.Connection, path: str) -> None:
     """Copy the database to `PATH.pre-vN.bak`, N being its version; a copy that is not sound replaces nothing."""
+    from llamaagent.store.copying import checked_copy, put
+
     version = version_of(db)
-    part = f"{path}.pre-v{version}.{os.getpid()}.part"
-    try:
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise CannotCreateError(f"cannot copy {path} before migrating it: {error.strerror}") from error
-    try:
-        copy = apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            with copy.backup("main", db, "main") as backup:
-                while not backup.done:
-                    backup.step(-1)
-            sound = copy.pragma("quick_check") == "ok"
-            unchanged = (
-                version_of(copy) == version
-            )  # else somebody else has migrated meanwhile, and copied before
-        finally:
-            copy.close()
-        if not sound:
-            raise StoreCorruptError(f"{path} is damaged: not migrated", hint="llamaagent db check")
-        os.fsync(descriptor)
-        if unchanged:
-            os.replace(part, f"{path}.pre-v{version}.bak")
-            _sync_folder(path)
-    finally:
-        os.close(descriptor)
-        if os.path.exists(part):
-            os.unlink(part)
+    found: list[int] = []
+    part = f"{path}.pre-v{version}.{os.getpid()}.part"  # several programs may be here at once
+    with checked_copy(db, part, check=lambda copy: found.append(version_of(copy))):
+        if found == [version]:  # else somebody else has migrated meanwhile, and copied before
+            put(part, f"{path}.pre-v{version}.bak")
 
 
 def _create(db: apsw.Connection) -> None:
@@ -181,11 +161,3 @@ def _step(name: str) -> Step:
     if not number.isdigit():
         raise InstallError(f"migrations/{name} has no number")
     return Step(int(number), name, ddl(f"migrations/{name}"))
-
-
-def _sync_folder(path: str) -> None:
-    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -24,9 +24,10 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
         raise AttributeError(name)
     from llamaagent.cli.commands.daily import LOOK
     from llamaagent.cli.commands.data import DATA_COMMANDS
+    from llamaagent.cli.commands.database import DATABASE_CARE
     from llamaagent.cli.commands.exports import EXPORTS
     from llamaagent.cli.commands.files import FILES
     from llamaagent.cli.commands.neighbours import NEIGHBOUR_COMMANDS
     from llamaagent.cli.commands.steer import STEER
 
-    return (*LOOK, *STEER, *FILES, *DATA_COMMANDS, *NEIGHBOUR_COMMANDS, *EXPORTS)
+    return (*LOOK, *STEER, *FILES, *DATA_COMMANDS, *DATABASE_CARE, *NEIGHBOUR_COMMANDS, *EXPORTS)

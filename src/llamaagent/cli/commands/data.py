@@ -133,6 +133,38 @@ DATA_COMMANDS = (
         "llamaagent db migrate",
     ),
     Spec(
+        "db prune",
+        DATA,
+        "Delete now what is older than the settings keep.\n\n"
+        "Samples are rolled up first and go only when they are in the roll-ups. Each pass deletes a little by itself; "
+        "this does it at once. When more than half of a table would go, --yes is needed. Instances, daily roll-ups and "
+        "the audit log stay for ever.",
+        "pruning:prune",
+        (
+            Opt("older_than", ("--older-than",), "What is older, instead of `retention`.", "text", "AGE"),
+            Opt("keep", ("--keep",), "Leave the newest N rows (moments) of each table.", "int", "N"),
+            Opt("yes", ("--yes",), "Also when more than half of a table goes."),
+            Opt("json", ("--json",), "One JSON object."),
+        ),
+        (),
+        "llamaagent db prune --older-than 30d",
+    ),
+    Spec(
+        "db simulate",
+        DATA,
+        "Make up history in a database of its own, to measure and to look around.\n\n"
+        "The file says in its metadata that it is simulated, and no pass uses it. A database with rows is refused.",
+        "pruning:simulate",
+        (
+            Opt("days", ("--days",), "How many days (default 30).", "int", "N"),
+            Opt("instances", ("--instances",), "How many servers (default 20).", "int", "N"),
+            Opt("gpus", ("--gpus",), "How many cards (default 8).", "int", "N"),
+            Opt("out", ("-o", "--out"), "Where (default: simulated/ beside the database).", "text", "FILE"),
+        ),
+        (),
+        "llamaagent db simulate --days 365 --out /tmp/year.db",
+    ),
+    Spec(
         "settings",
         DATA,
         "Effective settings, each with its origin.",

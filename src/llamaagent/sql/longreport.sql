@@ -1,0 +1,63 @@
+-- The report's buckets from roll-ups, for spans longer than the samples reach. The same columns as the statements of
+-- report.sql that bear the same name. :parts is a JSON array of [resolution_s, from_ts, to_ts] that follow one another.
+
+-- name: read_spans
+SELECT resolution_s, from_ts, to_ts FROM v_rollups WHERE from_ts IS NOT NULL AND to_ts IS NOT NULL;
+
+-- name: read_system_buckets
+SELECT '' AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
+       sum(cpu_percent_avg * n) / sum(iif(cpu_percent_avg IS NULL, NULL, n)), min(cpu_percent_min), max(cpu_percent_max),
+       sum(load_1min_avg * n) / sum(iif(load_1min_avg IS NULL, NULL, n)), min(load_1min_min), max(load_1min_max),
+       (SELECT cpu_cores FROM v_system_latest), (SELECT cpu_cores FROM v_system_latest), (SELECT cpu_cores FROM v_system_latest),
+       sum(memory_used_mib_avg * n) / sum(iif(memory_used_mib_avg IS NULL, NULL, n)), min(memory_used_mib_min), max(memory_used_mib_max),
+       max(memory_total_mib), max(memory_total_mib), max(memory_total_mib),
+       avg(nullif(swap_used_mib_avg, 0)), min(nullif(swap_used_mib_min, 0)), max(nullif(swap_used_mib_max, 0)),
+       avg(disk_read_bytes_per_s), min(disk_read_bytes_per_s), max(disk_read_bytes_per_s),
+       avg(disk_write_bytes_per_s), min(disk_write_bytes_per_s), max(disk_write_bytes_per_s),
+       avg(network_rx_bytes_per_s), min(network_rx_bytes_per_s), max(network_rx_bytes_per_s),
+       avg(network_tx_bytes_per_s), min(network_tx_bytes_per_s), max(network_tx_bytes_per_s)
+  FROM json_each(:parts) AS p
+ CROSS JOIN v_report_system_rollups AS s
+ WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+ GROUP BY s.ts / :bucket_s
+ ORDER BY s.ts / :bucket_s;
+
+-- name: read_gpu_buckets
+SELECT uuid AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
+       sum(utilization_percent_avg * n) / sum(iif(utilization_percent_avg IS NULL, NULL, n)), min(utilization_percent_min), max(utilization_percent_max),
+       sum(memory_used_mib_avg * n) / sum(iif(memory_used_mib_avg IS NULL, NULL, n)), min(memory_used_mib_min), max(memory_used_mib_max),
+       max(memory_total_mib), max(memory_total_mib), max(memory_total_mib),
+       sum(temperature_celsius_avg * n) / sum(iif(temperature_celsius_avg IS NULL, NULL, n)), min(temperature_celsius_min), max(temperature_celsius_max),
+       sum(power_watts_avg * n) / sum(iif(power_watts_avg IS NULL, NULL, n)), min(power_watts_min), max(power_watts_max),
+       NULL, NULL, NULL
+  FROM json_each(:parts) AS p
+ CROSS JOIN v_report_gpu_rollups AS s
+ WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+ GROUP BY uuid, s.ts / :bucket_s
+ ORDER BY uuid, s.ts / :bucket_s;
+
+-- name: read_instance_buckets
+SELECT profile AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
+       sum(cpu_percent_avg * n) / sum(iif(cpu_percent_avg IS NULL, NULL, n)), min(cpu_percent_min), max(cpu_percent_max),
+       sum(memory_mib_avg * n) / sum(iif(memory_mib_avg IS NULL, NULL, n)), min(memory_mib_min), max(memory_mib_max),
+       sum(gpu_memory_mib_avg * n) / sum(iif(gpu_memory_mib_avg IS NULL, NULL, n)), min(gpu_memory_mib_min), max(gpu_memory_mib_max),
+       avg(generated_tokens_per_s), min(generated_tokens_per_s), max(generated_tokens_per_s),
+       avg(prompt_tokens_per_s), min(prompt_tokens_per_s), max(prompt_tokens_per_s),
+       sum(requests_processing_avg * n) / sum(iif(requests_processing_avg IS NULL, NULL, n)), min(requests_processing_min), max(requests_processing_max),
+       sum(requests_deferred_avg * n) / sum(iif(requests_deferred_avg IS NULL, NULL, n)), min(requests_deferred_min), max(requests_deferred_max)
+  FROM json_each(:parts) AS p
+ CROSS JOIN v_report_instance_rollups AS s
+ WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+ GROUP BY profile, s.ts / :bucket_s
+ ORDER BY profile, s.ts / :bucket_s;
+
+-- name: read_request_buckets
+-- Requests that ended a minute, where any did; they are kept for `retention.generations`.
+SELECT profile AS subject, CAST(avg(r.ts) AS INTEGER) AS ts,
+       count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s,
+       avg(tokens_per_second), min(tokens_per_second), max(tokens_per_second),
+       avg(prompt_tokens_per_second), min(prompt_tokens_per_second), max(prompt_tokens_per_second)
+  FROM v_generations AS r
+ WHERE profile IS NOT NULL AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
+ GROUP BY profile, r.ts / :bucket_s
+ ORDER BY profile, r.ts / :bucket_s;
