@@ -88,7 +88,10 @@ def why(values: Values) -> int:
         print(f"{moment(row['ts'])}  {row['profile']}  {row['action']}  {row['reason']}{detail}{times}")
         figures = row["arithmetic"]
         if isinstance(figures, dict) and figures:
+            remedy = figures.pop("would_fit", None)
             print("    " + "  ".join(f"{name}={clean(str(value))}" for name, value in figures.items()))
+            if remedy is not None:
+                print(f"    would fit: {clean(str(remedy))}")
     if not table.rows and not values.flag("quiet"):
         from llamaagent.cli.output import say
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from llamaagent.base.errors import WORK_TO_DO
 from llamaagent.cli.outdated import sentences
-from llamaagent.cli.output import emit, say
+from llamaagent.cli.output import chosen_format, clean, emit, say
 from llamaagent.cli.rows import moment, profile_rows
 from llamaagent.cli.run import refuse_broken_settings
 from llamaagent.cli.site import context, known_names, load, matching, reading
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.declared import Declared
 
-_COLUMNS = ("action", "profile", "reason", "detail", "instance_id", "signal", "arithmetic")
+_COLUMNS = (
+    "action", "profile", "reason", "detail", "instance_id", "signal", "gpus", "memory_mib", "for", "would_fit",
+    "arithmetic",
+)  # fmt: skip
 
 
 def run(values: Values) -> int:
@@ -36,24 +41,12 @@ def run(values: Values) -> int:
         names = values.many("name")
         if names:
             ctx = ctx._replace(only=matching(names, known_names(opened, db)))
-        plan, instances, _, declared = preview(ctx)
-        actions = _foreseen(ctx, plan, instances, declared)
+        actions, instances, declared = foresee(ctx)
+        rows = described(ctx, actions)
         waiting = _waiting(ctx, instances, declared)
         old = [
             line for line in sentences(opened, profile_rows(opened, db)) if ctx.chosen(line.split(" ", 1)[0])
         ]
-    rows = [
-        {
-            "action": action.kind,
-            "profile": action.profile,
-            "reason": action.reason,
-            "detail": action.detail,
-            "instance_id": action.instance_id,
-            "signal": action.signal,
-            "arithmetic": {figure.name: figure.value for figure in action.arithmetic},
-        }
-        for action in actions
-    ]
     for fault in opened.site.faults:
         say(str(fault))
     for name, text in (declared.kept | declared.rolled_back).items():
@@ -62,10 +55,65 @@ def run(values: Values) -> int:
         say(f"{name}: outside schedule, starts {moment(ts)}")
     for line in old:
         say(line)
-    emit(values, rows, _COLUMNS, shown=("action", "profile", "reason", "detail"), empty="nothing to do")
+    placed = ("placement",) if any(row["placement"] for row in rows) else ()
+    shown = ("action", "profile", "reason", *placed, "detail")
+    emit(values, rows, _COLUMNS, shown=shown, empty="nothing to do")
+    if chosen_format(values) == "table":
+        for line in remedies(rows):
+            print(f"  {clean(line)}")
     by_name = {row.profile: row for row in instances}
     work = any(_is_work(action, by_name.get(action.profile)) for action in actions)
     return WORK_TO_DO if work and values.flag("exit_code") else 0
+
+
+def foresee(ctx: Context) -> tuple[tuple[Action, ...], tuple[Instance, ...], Declared]:
+    """What a pass would do, down to the card of each start. Writes nothing; the cards are read at most once."""
+    ctx = ctx._replace(read_gpus=cache(ctx.read_gpus))
+    plan, instances, _, declared = preview(ctx)
+    return _foreseen(ctx, plan, instances, declared), instances, declared
+
+
+def described(ctx: Context, actions: tuple[Action, ...]) -> list[dict[str, object]]:
+    """The actions as rows. placement: where it goes, or what it frees, in words for the table."""
+    numbers: dict[str, int] = {}
+    if any(action.cards for action in actions):
+        numbers = {card.uuid: card.index for card in ctx.read_gpus().cards}
+    return [_row(action, numbers) for action in actions]
+
+
+def _row(action: Action, numbers: dict[str, int]) -> dict[str, object]:
+    figures = {figure.name: figure.value for figure in action.arithmetic}
+    remedy = figures.pop("would_fit", None)
+    cards = dict(action.cards)
+    where = ", ".join(f"gpu{numbers.get(uuid, uuid)} {mib} MiB" for uuid, mib in cards.items())
+    before = {act.EVICT: "frees ", act.WAIT: "then "}.get(action.kind, "")
+    return {
+        "action": action.kind,
+        "profile": action.profile,
+        "reason": action.reason,
+        "detail": action.detail,
+        "instance_id": action.instance_id,
+        "signal": action.signal,
+        "gpus": list(cards),
+        "memory_mib": sum(cards.values()) if cards else None,
+        "for": action.partner,
+        "would_fit": remedy,
+        "arithmetic": figures,
+        "placement": before + where if where else None,
+    }
+
+
+def remedies(rows: list[dict[str, object]]) -> list[str]:
+    """For each one that is held: what would make it fit, and who has the cards."""
+    lines = []
+    for row in rows:
+        if row["would_fit"] is not None:
+            lines.append(f"{row['profile']} would fit {row['would_fit']}")
+        figures = row["arithmetic"]
+        if row["action"] in {act.HOLD, act.WAIT} and isinstance(figures, dict):
+            holders = {name: text for name, text in figures.items() if name.endswith("_holders")}
+            lines += [f"{row['profile']}: on {name.split('_')[0]} {text}" for name, text in holders.items()]
+    return lines
 
 
 def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: Declared) -> tuple[Action, ...]:
@@ -89,14 +137,16 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
             if changed:
                 placement = ask_before_change(ctx, profile, running[action.profile], gpus)
             else:
-                placement = ask(ctx, profile, rows, gpus).placement
+                on = tuple(uuid for uuid, _ in action.cards)
+                placement = ask(ctx, profile, rows, gpus, on).placement
                 refuse_beside(ctx, profile, placement, planned)
                 planned.append((profile, placement))
                 gpus = _less(gpus, placement)
         except HeldError as error:
             made.append(held(profile, error)._replace(instance_id=action.instance_id))
             continue
-        made.append(action._replace(arithmetic=(*action.arithmetic, *placement.arithmetic)))
+        cards = tuple(zip(placement.uuids, placement.shares, strict=True))
+        made.append(action._replace(arithmetic=placement.arithmetic, cards=cards))
     return tuple(made)
 
 

@@ -69,6 +69,7 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         restarts=_int(row.get("restarts")) or 0,
         retry_ts=_int(retry),
         gave_up=gave_up,
+        detail=str(row["detail"]) if row.get("detail") else None,
         now=now,
     )
     gone, told = row.get("alive") is False, row.get("rolled_back")

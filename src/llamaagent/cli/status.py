@@ -65,8 +65,7 @@ def _summary(opened: Opened, rows: list[dict[str, object]], shortage: Shortage |
         "wanted": sum(1 for row in rows if row["wanted"]),
         "running": sum(1 for row in rows if row["status"] == "running"),
         "problems": [
-            {"profile": r["profile"], "state": r["state"], "reason": r["reason"], "detail": r["detail"]}
-            for r in problems
+            {key: r[key] for key in ("profile", "state", "reason", "detail", "since")} for r in problems
         ],
         "faults": faults,
         "disk": None
@@ -107,6 +106,8 @@ def _screen(opened: Opened, summary: dict[str, object], rows: list[dict[str, obj
         since = f"  {row['uptime']}" if row["uptime"] else ""
         if row["state"] == "outside schedule" and row["retry_at"]:
             since = f"  starts {moment(row['retry_at'])}"
+        if row["status"] == "created" and isinstance(row["since"], int):
+            since = f"  for {age(max(0, opened.clock.now() - row['since']))}"
         told = row["rolled_back"] or row["detail"]
         detail = f"  {told}" if row["problem"] and told else ""
         print(f"{mark} {row['profile']}  {row['state']}{since}{where}{detail}")

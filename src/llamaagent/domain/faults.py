@@ -15,6 +15,7 @@ ASKED = frozenset(
         "not-launched",
         "schedule",
         "idle",
+        "evicted",
     }
 )
 # The next try would end just so: not tried again until the profile or a file that it names has changed.

@@ -49,6 +49,7 @@ def _at(
 TABLE: tuple[Transition, ...] = (
     *_from((*_IDLE, st.CREATED), act.START, st.LOADING, "wanted, and everything that can say no says yes"),
     *_from((*_IDLE, st.CREATED), act.HOLD, st.CREATED, "wanted, and something says no: tried again each pass"),
+    *_from((*_IDLE, st.CREATED), act.WAIT, st.CREATED, "wanted, and room is being made for it"),
     Transition(st.CREATED, act.CANCEL, st.STOPPED, "held, and not wanted any more"),
     *_from((*_IDLE, st.CREATED), act.ADOPT, st.LOADING, "found alive without a row"),
     *_at((*_UP, st.STOPPING), act.ADOPT, "found alive by its launch id, its pid was not stored yet"),
@@ -61,6 +62,7 @@ TABLE: tuple[Transition, ...] = (
     *_at(_UP, act.HOLD, "a changed profile is refused: the old launch runs on"),
     *_at(_UP, act.GUARD, "too many would be retired at once: it runs on"),
     *_from(_UP, act.STOP, st.STOPPING, "not wanted, changed, unhealthy for too long, or it never became healthy"),
+    *_from(_UP, act.EVICT, st.STOPPING, "a higher priority needs its room"),
     *_at((st.STOPPING,), act.SIGNAL, "the next signal is due"),
     *_at((st.STOPPING,), act.STUCK, "it lives on after SIGKILL: told, and it keeps what it holds"),
     *_from((*_UP, st.STOPPING), act.END, st.STOPPED, "gone as asked, or nothing was wrong (a reboot)"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.profile import Evict
 from llamaagent.domain.settings import Settings
 
 TYPE_CHECKING = False
@@ -18,7 +17,6 @@ _REPORTS = ("logo", "links", "sections", "templates", "after")
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
     """Dotted keys of a profile that differ from their defaults without any effect yet."""
     found = {
-        "evict": profile.evict != Evict(),
         "runtime.kind": profile.runtime.kind == "container",
     }
     return tuple(key for key, differs in found.items() if differs)

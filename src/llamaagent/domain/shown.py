@@ -21,6 +21,7 @@ HELD_WORDS = {
     "quota": "quota",
     "unsupported": "not supported yet",
     "not-found": "not running",
+    "queued": "waits its turn",
 }
 
 NOT_WANTED_WORDS = {"schedule": "outside schedule", "idle": "idle"}
@@ -41,13 +42,17 @@ def state(
     restarts: int = 0,
     retry_ts: int | None = None,
     gave_up: bool = False,
+    detail: str | None = None,
     now: int,
 ) -> str:
-    """The short state. status None: no launch yet. wish None: no file declares it any more."""
+    """The short state. status None: no launch yet. wish None: no file declares it any more.
+
+    detail: of the row; it tells for whom one was evicted.
+    """
     if status in {st.RUNNING, st.LOADING, st.UNHEALTHY, st.STOPPING}:
         return _alive(str(status), reason)
-    if status == st.CREATED:
-        return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
+    if status == st.CREATED or (status == st.STOPPED and reason == "evicted" and wish and wish.wanted):
+        return _held(reason, detail)
     if status == st.DELETED:
         return "retired"
     if gave_up and wants(wish):
@@ -60,6 +65,13 @@ def state(
     if status == st.ERROR:
         return _failed(reason, restarts, retry_ts, now)
     return "not started" if status is None else "stopped"
+
+
+def _held(reason: str | None, detail: str | None) -> str:
+    """Wanted, and not launched now."""
+    if reason == "evicted" and detail:
+        return f"held: {detail.split(';', 1)[0]}"  # for whom
+    return f"held: {HELD_WORDS.get(reason or '', reason or 'unknown')}"
 
 
 def _alive(status: str, reason: str | None) -> str:

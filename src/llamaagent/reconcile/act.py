@@ -44,6 +44,8 @@ def perform(
     row = rows.get(action.profile)
     follows(row.status if row is not None else None, action)
     now = ctx.clock.now()
+    if action.kind in {act.HOLD, act.WAIT} and _is_ours(row, profiles[action.profile]):
+        return _hold(ctx, action, row, profiles[action.profile], now)
     if action.kind in {act.ADOPT, act.HOLD}:  # of a server that somebody else runs
         return _watch(ctx, action, row, profiles[action.profile], now)
     if action.kind == act.START:
@@ -60,9 +62,14 @@ def perform(
         done = _change(ctx, action, row, profiles[action.profile], borders, now)
     else:
         done = _with_row(ctx, action, row, profiles.get(action.profile), view, now)
-    if done.kind != act.HOLD:  # told where it is made, when it is news
+    if done.kind not in {act.HOLD, act.WAIT}:  # told where it is made, when it is news
         tell(ctx, done, now)
     return done
+
+
+def _is_ours(row: Instance | None, profile: Profile) -> bool:
+    """Whether it is ours to launch: neither declared to be somebody else's, nor theirs while it lives."""
+    return profile.runtime.kind != "external" and (row is None or row.status not in st.LIVE)
 
 
 def _watch(ctx: Context, action: Action, row: Instance | None, profile: Profile, now: int) -> Action:
@@ -111,7 +118,7 @@ def _with_row(
         store.failures(row.id, 0)
     elif action.kind == act.CANCEL:
         store.ended(row, action._replace(status=st.STOPPED), None, None, now, now)
-    elif action.kind == act.STOP:
+    elif action.kind in {act.STOP, act.EVICT}:
         _stop(ctx, action, row, now)
     elif action.kind == act.SIGNAL:
         store.next_signal(row.id, "TERM" if row.signals_sent == 0 else "KILL", action.due_ts, action, now)
@@ -168,22 +175,20 @@ def _start(
 ) -> Action:
     now = ctx.clock.now()
     reserved = ctx.instances.reservations()
+    on = tuple(uuid for uuid, _ in action.cards)
     try:
         rows = ctx.instances.newest()  # this very pass may have launched one that does not listen yet
-        prepared = prepare(ctx, profile, rows, borders.gpus(), borders.git())
+        prepared = prepare(ctx, profile, rows, borders.gpus(), borders.git(), on)
     except HeldError as error:
-        hold = held(profile, error)
-        instance_id, news = _held_row(ctx, hold, row, profile, _restarts(row, profile, action), now)
-        if news:
-            tell(ctx, hold, now)
-        return hold._replace(instance_id=instance_id)
-    done = action._replace(arithmetic=(*action.arithmetic, *prepared.arithmetic))
+        restarts = _restarts(row, profile, action)
+        return _hold(ctx, held(profile, error)._replace(restarts=restarts), row, profile, now)
+    done = action._replace(arithmetic=prepared.arithmetic)
     ctx.checkpoint("before-intent")
     with ctx.db:
         overtaken = ctx.instances.reservations() != reserved
         if not overtaken:
             ctx.samples.know_gpus(borders.gpus().cards, prepared.intent.boot_id, now)
-            instance_id, _ = _held_row(ctx, done, row, profile, _restarts(row, profile, action), now)
+            instance_id, _ = _held_row(ctx, done, row, profile, now)
             ctx.instances.intend(instance_id, prepared.intent, prepared.claims, done, now)
             ctx.wishes.done(profile.name, now)  # a restart of what was not running
     if overtaken:  # somebody was lent a card between the look and the transaction
@@ -197,12 +202,20 @@ def _start(
     return done._replace(instance_id=instance_id)
 
 
+def _hold(ctx: Context, action: Action, row: Instance | None, profile: Profile, now: int) -> Action:
+    """Wanted and not launched now: the held row says why, and the journal when it is news."""
+    instance_id, news = _held_row(ctx, action, row, profile, now)
+    if news:
+        tell(ctx, action, now)
+    return action._replace(instance_id=instance_id)
+
+
 def _held_row(
-    ctx: Context, action: Action, row: Instance | None, profile: Profile, restarts: int, now: int
+    ctx: Context, action: Action, row: Instance | None, profile: Profile, now: int
 ) -> tuple[int, bool]:
-    """The row of what is not launched yet; its id, and whether it is news."""
-    more = {"project": profile.project, "model_path": profile.model.path, "restarts": restarts}
     hashes = (profile.launch_hash, profile.profile_hash)
+    more: dict[str, object] = {"project": profile.project, "model_path": profile.model.path}
+    more["restarts"] = _restarts(row, profile, action) if action.restarts is None else action.restarts
     return ctx.instances.hold(row, profile.name, profile.runtime.kind, hashes, action, now, **more)
 
 
@@ -243,7 +256,15 @@ def tell(ctx: Context, action: Action, now: int) -> None:
     """One line in `logs` for each change."""
     if action.kind in {act.FAILING, act.HEALED}:
         return
-    trouble = action.kind in {act.HOLD, act.UNHEALTHY, act.STUCK, act.GUARD, act.GIVE_UP, act.ROLLBACK}
+    trouble = action.kind in {
+        act.HOLD,
+        act.WAIT,
+        act.UNHEALTHY,
+        act.STUCK,
+        act.GUARD,
+        act.GIVE_UP,
+        act.ROLLBACK,
+    }
     trouble = trouble or (action.kind == act.END and action.status == st.ERROR)
     level = "warning" if trouble else "info"  # an error is what the agent itself could not do
     text = f"{action.kind} {action.profile}: {action.reason}" + (

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from llamaagent.domain.admission import Need
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
+    from llamaagent.domain.sample import GpuSample
     from llamaagent.reconcile.context import Context
+    from llamaagent.store.memory import GivenBack
 
 RELEASE_S = (
     60  # so long a launch waits for memory that one which ended has not given back; then it is refused
@@ -89,21 +91,35 @@ def place_launch(
     rows: tuple[Instance, ...],
     *,
     leaving: int | None = None,
+    on: tuple[str, ...] = (),
 ) -> Placement:
-    """Where it goes. leaving: an instance whose memory counts as free. Raises HeldError."""
+    """Where it goes. leaving: an instance whose memory counts as free. Raises HeldError.
+
+    on: the cards that were found for it in its turn, the only ones it may get; () = any.
+    """
+    need, left = wanted(ctx, profile, gpus, reckoned, rows)
+    if on and not isinstance(need.gpus, tuple):
+        left = tuple(card for card in left if card.uuid in on)
+    seen = cards(ctx, gpus._replace(cards=left), leaving=leaving, rows=rows)
+    found = place(need, seen, ctx.settings.headroom.gpu_memory_mib)
+    if isinstance(found, Placement):
+        found = refused_together(found.uuids) or found
+    if isinstance(found, Refusal):
+        raise refused(ctx, gpus, need, seen, found, reckoned, rows)
+    return found._replace(arithmetic=(*found.arithmetic, *reckoned.figures())) if found.uuids else found
+
+
+def wanted(
+    ctx: Context, profile: Profile, gpus: GpuReading, reckoned: Reckoned, rows: tuple[Instance, ...]
+) -> tuple[Need, tuple[GpuSample, ...]]:
+    """What it asks of the cards, and those that may be given to it at all. Raises HeldError."""
     if gpus.error is not None and profile.resources.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
     need = need_of(profile, reckoned.needed_mib, _missing(ctx, profile, gpus))
     left = usable(profile.resources.gpus, gpus.cards, gpus.missing)
     if isinstance(left, Refusal):
         raise HeldError(left.reason, left.detail, (*left.arithmetic, *named_holders(ctx, gpus, rows)))
-    seen = cards(ctx, gpus._replace(cards=left), leaving=leaving, rows=rows)
-    found = place(need, seen, ctx.settings.headroom.gpu_memory_mib)
-    if isinstance(found, Placement):
-        found = refused_together(found.uuids) or found
-    if isinstance(found, Refusal):
-        raise _refused(ctx, gpus, need, seen, found, reckoned, rows)
-    return found._replace(arithmetic=(*found.arithmetic, *reckoned.figures())) if found.uuids else found
+    return need, left
 
 
 def _missing(ctx: Context, profile: Profile, gpus: GpuReading) -> tuple[str, ...]:
@@ -117,7 +133,7 @@ def _missing(ctx: Context, profile: Profile, gpus: GpuReading) -> tuple[str, ...
     )
 
 
-def _refused(
+def refused(
     ctx: Context,
     gpus: GpuReading,
     need: Need,
@@ -126,12 +142,13 @@ def _refused(
     reckoned: Reckoned,
     rows: tuple[Instance, ...],
 ) -> HeldError:
+    """The refusal with every figure behind it, with memory that is not back yet, and with those who hold the cards."""
     detail, reason = why.detail, why.reason
     figures = (*why.arithmetic, *reckoned.figures())
     if reckoned.oom_mib is not None:
         detail += f"; with {reckoned.oom_mib} MiB it ran out of memory"
     if reason == "gpu-memory":
-        late = _not_back(ctx, gpus)
+        late = not_back(ctx, gpus)
         then = tuple(c._replace(free_mib=c.free_mib + sum(late.get(c.uuid, {}).values())) for c in seen)
         if late and isinstance(place(need, then, ctx.settings.headroom.gpu_memory_mib), Placement):
             names = ", ".join(sorted({name for given in late.values() for name in given}))
@@ -145,11 +162,14 @@ def _refused(
     return HeldError(reason, detail, (*figures, *named_holders(ctx, gpus, rows)))
 
 
-def _not_back(ctx: Context, gpus: GpuReading) -> dict[str, dict[str, int]]:
-    """Card -> who ended a moment ago -> MiB that are in use there by nobody who lives, and so may be his."""
+def not_back(ctx: Context, gpus: GpuReading, just: tuple[GivenBack, ...] = ()) -> dict[str, dict[str, int]]:
+    """Card -> who ended a moment ago -> MiB that are in use there by nobody who lives, and so may be his.
+
+    just: of those whose end is seen in this look, and not stored yet.
+    """
     now = ctx.clock.now()
     found: dict[str, dict[str, int]] = {}
-    given = MemoryStore(ctx.db).given_back(now - RELEASE_S, now)
+    given = (*just, *MemoryStore(ctx.db).given_back(now - RELEASE_S, now))
     for card in gpus.cards if given else ():
         total, free = card.memory_total_mib or 0, card.memory_free_mib
         used = total - free if free is not None else card.memory_used_mib or 0

@@ -184,7 +184,7 @@ def _ended(subject: Subject, row: Instance, sight: Sight, now: int) -> list[Acti
         return None  # the leader is gone, its children are not: they are stopped first
     if row.status == st.STOPPING:
         why = row.stop_reason or "override"
-        told = _how(sight) if why in ASKED or not row.detail else f"{row.detail}; {_how(sight)}"
+        told = _how(sight) if why in ASKED - {"evicted"} or not row.detail else f"{row.detail}; {_how(sight)}"
         return [_end(subject, row, why, told, now)]
     reason = sight.end_reason or ("lost" if not sight.exit_known else "crash")
     return [_end(subject, row, reason, sight.end_detail or _how(sight), now)]

@@ -20,9 +20,10 @@ from llamaagent.reconcile.owners import owners
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.admission import Need
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.cardgate import Reckoned
@@ -52,13 +53,24 @@ class Found(NamedTuple):
     parameters_hash: str | None  # of `memory_observations`; None = no file here to remember it by
 
 
-def ask(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Found:
-    """Ask everything that can say no. Raises HeldError; changes nothing."""
+class Asking(NamedTuple):
+    """What a profile that nothing else stands in the way of wants of the cards. among: those that it may be given."""
+
+    need: Need
+    among: frozenset[str]
+    reckoned: Reckoned
+
+
+def ask(
+    ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading, on: tuple[str, ...] = ()
+) -> Found:
+    """Ask everything that can say no. Raises HeldError; changes nothing. on: the only cards it may get; () = any."""
     if profile.runtime.kind != "process":
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     file, rows = _model_file(profile), tuple(rows)
     binary = _binary(ctx, profile)
-    parameters, reckoned, placement = _placed(ctx, profile, gpus, file, binary, rows)
+    parameters, reckoned = _reckoned(ctx, profile, gpus, file, binary)
+    placement = _placed(ctx, profile, gpus, reckoned, rows, on=on)
     _host(ctx, profile, file, binary)
     return Found(
         *file,
@@ -79,7 +91,8 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
         raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     file, binary = _model_file(profile), _binary(ctx, profile)
     rows = ctx.instances.newest()
-    _, _, placement = _placed(ctx, profile, gpus, file, binary, rows, leaving=row.id)
+    _, reckoned = _reckoned(ctx, profile, gpus, file, binary)
+    placement = _placed(ctx, profile, gpus, reckoned, rows, leaving=row.id)
     _host(ctx, profile, file, binary, leaving=row.id)
     _secrets(ctx, profile)
     if profile.listen.port not in {None, row.port}:
@@ -91,26 +104,53 @@ def _placed(
     ctx: Context,
     profile: Profile,
     gpus: GpuReading,
-    file: tuple[int | None, int | None],
-    binary: str,
+    reckoned: Reckoned,
     rows: tuple[Instance, ...],
+    *,
     leaving: int | None = None,
-) -> tuple[str | None, Reckoned, Placement]:
-    """Name what it takes memory for, reckon how much that is, and find the cards. Raises HeldError."""
-    from llamaagent.reconcile.cardgate import place_launch, reckon
+    on: tuple[str, ...] = (),
+) -> Placement:
+    from llamaagent.reconcile.cardgate import place_launch
+    from llamaagent.reconcile.quotas import within_quota
+
+    return within_quota(
+        ctx,
+        profile,
+        gpus,
+        lambda one: place_launch(ctx, one, gpus, reckoned, rows, leaving=leaving, on=on),
+        leaving,
+    )
+
+
+def asking(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Asking:
+    """Ask everything but the cards, and say what is wanted of them. Raises HeldError; changes nothing."""
+    if profile.runtime.kind != "process":
+        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
+    from llamaagent.reconcile.cardgate import wanted
+    from llamaagent.reconcile.quotas import ask_project, limits
+
+    file, rows = _model_file(profile), tuple(rows)
+    binary = _binary(ctx, profile)
+    _, reckoned = _reckoned(ctx, profile, gpus, file, binary)
+    need, left = wanted(ctx, profile, gpus, reckoned, rows)
+    ask_project(ctx, profile, limits(ctx, profile.project), gpus)
+    _host(ctx, profile, file, binary)
+    _secrets(ctx, profile)
+    _port(ctx, profile, rows)
+    return Asking(need, frozenset(card.uuid for card in left), reckoned)
+
+
+def _reckoned(
+    ctx: Context, profile: Profile, gpus: GpuReading, file: tuple[int | None, int | None], binary: str
+) -> tuple[str | None, Reckoned]:
+    """Name what it takes memory for, and reckon how much that is."""
+    from llamaagent.reconcile.cardgate import reckon
     from llamaagent.reconcile.memorykey import memory_key
     from llamaagent.reconcile.projecting import stored_fit
 
     key = memory_key(profile, file, binary, stored_fit(ctx, profile) if gpus.cards else None)
     reckoned = reckon(ctx, profile, gpus, file[0], key)
-    placement = _within_quota(
-        ctx,
-        profile,
-        gpus,
-        lambda one: place_launch(ctx, one, gpus, reckoned, rows, leaving=leaving),
-        leaving,
-    )
-    return None if key is None else key.parameters_hash, reckoned, placement
+    return None if key is None else key.parameters_hash, reckoned
 
 
 def _host(
@@ -126,27 +166,6 @@ def _host(
         from llamaagent.reconcile.hostgate import admit
 
         admit(ctx, profile, file, binary, leaving=leaving)
-
-
-def _within_quota(
-    ctx: Context,
-    profile: Profile,
-    gpus: GpuReading,
-    place: Callable[[Profile], Placement],
-    leaving: int | None = None,
-) -> Placement:
-    """Place it, within the limits of its project where there are any. place: the profile, maybe on cards we name."""
-    from llamaagent.reconcile.quotas import limits, place_within
-
-    found = limits(ctx, profile.project)
-    if not found:
-        return place(profile)
-
-    def on(names: tuple[str, ...] | None) -> Placement:
-        asked = profile.resources if names is None else profile.resources._replace(gpus=names)
-        return place(profile._replace(resources=asked))
-
-    return place_within(ctx, profile, found, gpus, on, leaving)
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:

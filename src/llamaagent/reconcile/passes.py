@@ -38,7 +38,7 @@ _POLL_S = 0.02
 _ROUNDS = 12  # a bound for the impossible: each round moves at least one launch one step
 
 # After these another look makes sense.
-_LEADS_ON = frozenset({act.END, act.STOP, act.SIGNAL, act.CANCEL, act.ADOPT, act.ROLLBACK})
+_LEADS_ON = frozenset({act.END, act.STOP, act.EVICT, act.SIGNAL, act.CANCEL, act.ADOPT, act.ROLLBACK})
 
 
 class PassResult(NamedTuple):
@@ -101,6 +101,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         if unsure and _adopt(ctx, declared):
             continue
         keep_seen(ctx, rows, view)
+        plan = _line_up(ctx, plan, declared, rows, view, asked)
         if (
             not plan.actions
             or not _carry_out(ctx, plan, rows, declared, view, borders, done)
@@ -172,7 +173,19 @@ def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
     hashes = ctx.wishes.last_hashes()
     declared = _join_declared(ctx, hashes)
     rows, view = _look(ctx, declared, ctx.clock.monotonic() + PASS_S)
-    return decide(world(ctx, declared, rows, view)), rows, view, declared
+    plan = decide(world(ctx, declared, rows, view))
+    return _line_up(ctx, plan, declared, rows, view, _Asked(ctx)), rows, view, declared
+
+
+def _line_up(
+    ctx: Context, plan: Plan, declared: Declared, rows: tuple[Instance, ...], view: View, asked: _Asked
+) -> Plan:
+    """The plan with its starts in a fair order; what does not fit waits, and somebody may have to make way for it."""
+    if all(action.kind != act.START for action in plan.actions):
+        return plan
+    from llamaagent.reconcile.queueing import line_up
+
+    return line_up(ctx, plan, declared, rows, view, asked.gpus())
 
 
 def _look(

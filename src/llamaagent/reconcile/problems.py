@@ -28,7 +28,7 @@ _KEY = "problems"
 _CURSOR = (
     "problems_decision"  # the last decision that was looked at for what came and went between two passes
 )
-_FIGURES = frozenset({"gpu-memory", "memory", "disk"})  # reasons whose details differ from pass to pass
+_FIGURES = act.ROOM | {"memory", "disk"}  # reasons whose details differ from pass to pass
 _DISK_RELIEF_PERCENT = 110  # of the headroom must be free before a short disk is short no more
 
 
@@ -189,6 +189,7 @@ def problem_of(row: Instance, want: Wish, now: int) -> Problem:
         restarts=row.restarts,
         retry_ts=row.retry_ts,
         gave_up=row.gave_up_ts is not None,
+        detail=row.detail,
         now=now,
     )
     event = event_of(row.status, shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations, islice
 
 from llamaagent.domain.cardtime import card_seconds, energy
+from llamaagent.domain.priority import effective_priority
 from llamaagent.domain.quota import (
     ON_CARDS,
     WINDOWED,
@@ -60,6 +61,12 @@ def limits(ctx: Context, project: str) -> tuple[Limit, ...]:
     return in_force(declared, QuotaStore(ctx.db).overrides(project), ctx.clock.now())
 
 
+def priority_of(ctx: Context, profile: Profile) -> int:
+    """The profile's own priority, at most what its project may have: by the settings, or by an operator's word."""
+    cap = next((one.amount for one in limits(ctx, profile.project) if one.resource == "max_priority"), None)
+    return effective_priority(profile, cap)
+
+
 def usage(
     store: QuotaStore, project: str, windows: Mapping[str, int], now: int, leaving: int | None = None
 ) -> tuple[dict[str, tuple[Use, ...]], int]:
@@ -105,6 +112,25 @@ def windows_of(limits: Iterable[Limit]) -> dict[str, int]:
     return {limit.resource: limit.window_s for limit in limits if limit.window_s is not None}
 
 
+def within_quota(
+    ctx: Context,
+    profile: Profile,
+    gpus: GpuReading,
+    place: Callable[[Profile], Placement],
+    leaving: int | None = None,
+) -> Placement:
+    """Place it, within the limits of its project where there are any. place: the profile, maybe on cards we name."""
+    found = limits(ctx, profile.project)
+    if not found:
+        return place(profile)
+
+    def on(names: tuple[str, ...] | None) -> Placement:
+        asked = profile.resources if names is None else profile.resources._replace(gpus=names)
+        return place(profile._replace(resources=asked))
+
+    return place_within(ctx, profile, found, gpus, on, leaving)
+
+
 def place_within(
     ctx: Context,
     profile: Profile,
@@ -117,13 +143,21 @@ def place_within(
 
     Where the project may take no further card, it is placed on those that it holds already.
     """
-    store = QuotaStore(ctx.db)
-    asks = _asks(profile, on_cards=bool(gpus.cards) and profile.resources.gpus != "none")
-    uses, _ = usage(store, profile.project, windows_of(limits), ctx.clock.now(), leaving)
-    refuse(exceeded(limits, uses, asks))
+    ask_project(ctx, profile, limits, gpus, leaving)
     asked = profile.resources.gpus
     count = asked if isinstance(asked, int) else None if asked == "auto" else 0
     return place_on_cards(ctx, profile.project, limits, gpus, place, count, leaving)
+
+
+def ask_project(
+    ctx: Context, profile: Profile, limits: tuple[Limit, ...], gpus: GpuReading, leaving: int | None = None
+) -> None:
+    """Refuse what its project may not have at all, whichever cards it would get. Raises HeldError."""
+    if limits:
+        asks = _asks(profile, on_cards=bool(gpus.cards) and profile.resources.gpus != "none")
+        windows = windows_of(limits)
+        uses, _ = usage(QuotaStore(ctx.db), profile.project, windows, ctx.clock.now(), leaving)
+        refuse(exceeded(limits, uses, asks))
 
 
 def place_on_cards(

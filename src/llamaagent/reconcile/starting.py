@@ -52,9 +52,13 @@ def prepare(
     rows: Iterable[Instance],
     gpus: GpuReading,
     git: tuple[str | None, int | None],
+    on: tuple[str, ...] = (),
 ) -> Prepared:
-    """Ask everything, then put the launch together. Raises HeldError; changes nothing but making our own folders."""
-    found = ask(ctx, profile, rows, gpus)
+    """Ask everything, then put the launch together. Raises HeldError; changes nothing but making our own folders.
+
+    on: the cards that were found for it; () = any.
+    """
+    found = ask(ctx, profile, rows, gpus, on)
     told = fitting(ctx, profile, found.binary, found.placement, found.reckoned, gpus)
     request = _request(ctx, profile, found, told, visible_variables(found.placement.uuids, gpus.cards))
     placed = found.placement

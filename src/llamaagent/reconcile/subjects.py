@@ -45,7 +45,7 @@ def world(
                 row,
                 sight,
                 overrides.get(name),
-                _age_s(ctx, row),
+                age_s(ctx, row),
                 idle.get(row.id) if row is not None else None,
                 first and ctx.counting,
                 _stalled_s(ctx, row, sight),
@@ -106,7 +106,7 @@ def _idle_ages(
     return idle_ages(ctx, rows.values(), declared.profiles, view)
 
 
-def _age_s(ctx: Context, row: Instance | None) -> int | None:
+def age_s(ctx: Context, row: Instance | None) -> int | None:
     """How long the server lives by the clock since boot; the wall clock may have been set since."""
     if row is None or row.start_ticks is None or row.status not in st.LIVE:
         return None

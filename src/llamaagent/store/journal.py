@@ -26,7 +26,7 @@ class Journal:
     def decide(self, action: Action, instance_id: int | None, ts: int) -> bool:
         """Write a decision, or count it when nothing about it changed (False). The caller holds a transaction."""
         figures = _figures(action.arithmetic)
-        if action.kind in {"hold", "guard", "stuck"}:
+        if action.kind in {"hold", "wait", "guard", "stuck"}:
             for row in self._db.execute(_SQL["select_decision"], {"profile": action.profile}).fetchall():
                 if (row[1], row[2]) == (action.kind, action.reason):
                     self._db.execute(_SQL["update_decision"], {"id": row[0], "ts": ts, "arithmetic": figures})
