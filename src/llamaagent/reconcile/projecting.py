@@ -162,7 +162,8 @@ def _not_here(profile: Profile) -> str:
     place = model.url or model.hf or model.docker
     if place is None:
         return "names no model whose file could be read"
-    return f"the model {place} is not a file here; download it and name it with 'model: {{path: FILE}}'"
+    how = "download it" if model.docker else f"`llamaagent models pull {model.url or f'hf:{model.hf}'}`"
+    return f"the model {place} is not a file here; {how}, and name it with 'model: {{path: FILE}}'"
 
 
 def _files(profile: Profile) -> tuple[list[tuple[str, int]], str | None]:
