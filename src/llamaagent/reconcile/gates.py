@@ -165,7 +165,10 @@ def _expected(ctx: Context, profile: Profile, gpus: GpuReading, size: int | None
         return None
     from llamaagent.reconcile.projecting import expected
 
-    return expected(ctx, profile) or Expected(estimate_mib(size), "file_size_estimate")
+    found = expected(ctx, profile)
+    if found is None and size is not None:
+        found = Expected(estimate_mib(size), "file_size_estimate")
+    return found  # None: a model that is not here yet; 0 MiB would be a figure that nobody has
 
 
 def _place(

@@ -19,12 +19,14 @@ from llamaagent.base.errors import (
 )
 from llamaagent.base.record import NamedTuple
 from llamaagent.config.catalogue import load_catalogue
+from llamaagent.domain.profile import ModelRef
 from llamaagent.domain.projection import ESTIMATE, FIT_PARAMS, Expected, Projection
 from llamaagent.gguf.demand import demand_of, other_files
 from llamaagent.gguf.facts import read_model
 from llamaagent.gguf.find import look_at
 from llamaagent.gguf.header import open_header
 from llamaagent.gguf.memory import CPU, GPU, MIB, Term, estimate
+from llamaagent.launch.command import download_folder
 from llamaagent.store.fits import FitStore
 
 TYPE_CHECKING = False
@@ -53,6 +55,7 @@ def project(profile: Profile, *, cards: bool, tool: Tool | None) -> tuple[Projec
     cards: whether there is a card that the server may use. Everything that is wrong with the model or the tool
     becomes the projection's `error`.
     """
+    profile = with_download(profile)
     seen, headers = _looked_at(profile, cards=cards)
     if seen.error is not None:
         return seen, BAD_INPUT
@@ -86,6 +89,7 @@ def expected(ctx: Context, profile: Profile) -> Expected | None:
     neither says anything.
     """
     store = FitStore(ctx.db)
+    profile = with_download(profile)
     try:
         found = look_at(str(profile.model.path)) if profile.model.path is not None else None
     except (OSError, ValueError):
@@ -105,6 +109,14 @@ def expected(ctx: Context, profile: Profile) -> Expected | None:
     if not holds and not ctx.db.readonly("main"):  # `plan` asks too
         store.keep(profile.name, made, ctx.clock.now())
     return None if made.gpu_mib is None else Expected(_whole(made.gpu_mib), _WORDS[ESTIMATE])
+
+
+def with_download(profile: Profile) -> Profile:
+    """The same with the file that its server has downloaded from `model.url`, once it is there."""
+    if profile.model.url is None:
+        return profile
+    path = f"{download_folder(profile)}/{profile.model.url_file}"
+    return profile._replace(model=ModelRef(path=path)) if os.path.isfile(path) else profile
 
 
 def _whole(mib: float) -> int:
