@@ -154,7 +154,10 @@ def test_every_wrong_model_is_a_line_and_is_stored(
     assert told["cut"].startswith(f"model {home}/cut.gguf: incomplete: tensor data ends at byte ")
     assert "truncated" in told["header"]
     assert told["gone"] == f"model {home}/nowhere.gguf: No such file or directory"
-    assert "someone/model:Q4_K_M is not a file here; download it and name it" in told["far"]
+    assert (
+        "someone/model:Q4_K_M is not a file here; `llamaagent models pull hf:someone/model:Q4_K_M`, and"
+        in told["far"]
+    )
     text = "SELECT profile, error FROM v_model_fit WHERE NOT ok"
     stored = json.loads(agent("query", "--json", text, cwd=fit_site).stdout)
     assert {row["profile"]: row["error"] for row in stored} == told

@@ -26,6 +26,8 @@ def recorded(name: str) -> bytes:
         ("end-bad-option.log", "bad-option", "--zork"),
         ("end-bad-value.log", "bad-option", '"-c"'),
         ("end-oom-host.log", "oom-host", "2197.31 MB"),
+        ("end-no-network.log", "failed", "Could not establish connection"),
+        ("end-no-docker-hub.log", "failed", "cannot make GET request"),
     ],
 )
 def test_a_real_failure_is_named(name: str, reason: str, words: str) -> None:

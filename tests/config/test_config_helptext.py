@@ -241,6 +241,16 @@ def test_a_program_without_help_is_a_warning_and_the_bundled_catalogue_serves(
     assert programs.asked == [path]
 
 
+@pytest.mark.parametrize("source", ["url: https://host.example/m.gguf", "hf: org/repo:Q4_0", "docker: ai/m"])
+def test_the_embedded_server_downloads_nothing(folder: Folder, source: str) -> None:
+    folder.write("llamaagent.yaml", "binary: embedded\n")
+    folder.write("profiles/a.yaml", f"model: {{{source}}}\n")
+    (fault,) = folder.load().faults
+    assert ": error: the embedded server downloads nothing: fetch the file (llamaagent models pull)" in str(
+        fault
+    )
+
+
 def test_the_embedded_server_is_asked_for_what_it_offers(folder: Folder, programs: Programs) -> None:
     folder.write("llamaagent.yaml", "binary: embedded\n")
     folder.write("profiles/p.yaml", "model: m.gguf\nargs: {ctx-size: 512, temp: 0.5, log-file: x}\n")

@@ -37,7 +37,6 @@ def test_host_port_and_metrics_are_always_given() -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (ModelRef(url="http://x/y.gguf"), ("--model-url", "http://x/y.gguf")),
         (ModelRef(hf="u/r:Q4"), ("--hf-repo", "u/r:Q4")),
         (ModelRef(docker="ai/m"), ("--docker-repo", "ai/m")),
         (ModelRef(), ("--host", "127.0.0.1")),
@@ -45,6 +44,20 @@ def test_host_port_and_metrics_are_always_given() -> None:
 )
 def test_each_kind_of_model_has_its_option(model: ModelRef, words: tuple[str, ...]) -> None:
     assert server_argv(PROFILE._replace(model=model), binary="/s", port=1)[1:3] == words
+
+
+def test_what_is_downloaded_is_kept_where_llama_cpp_keeps_it() -> None:
+    """Two addresses never share a file; a bare --model-url would start a router without any model."""
+    one, other = ModelRef(url="http://x/y.gguf?z"), ModelRef(url="http://w/y.gguf")
+    assert one.url_file != other.url_file
+    for env, folder in (
+        ((("LLAMA_CACHE", "/c/"),), "/c"),
+        ((("XDG_CACHE_HOME", "/x"),), "/x/llama.cpp"),
+        ((("HOME", "/h"),), "/h/.cache/llama.cpp"),
+    ):
+        words = server_argv(PROFILE._replace(model=one, runtime=Runtime(env=env)), binary="/s", port=1)
+        assert words[1:5] == ("--model", f"{folder}/{one.url_file}", "--model-url", "http://x/y.gguf?z")
+        assert words[2].endswith("-y.gguf")
 
 
 def test_a_wrap_comes_first_and_extra_words_last() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from math import ceil
@@ -11,6 +12,7 @@ import pytest
 from test_gpu_chain import HEADROOM, Box, Cards
 
 from llamaagent.domain import instance as st
+from llamaagent.domain.profile import ModelRef
 from llamaagent.domain.projection import FIT_PARAMS, Projection
 from llamaagent.gguf.demand import demand_of
 from llamaagent.gguf.find import look_at
@@ -157,3 +159,19 @@ def test_a_host_without_cards_reads_no_header(box: Box) -> None:
     box.until(alpha=st.RUNNING)
     assert box.site.count("model_fit_params") == 0
     assert box.row("alpha")["gpu_memory_estimated_mib"] is None
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_model_by_its_address_counts_once_it_is_here(box: Box, tmp_path: Path, *, is_here: bool) -> None:
+    """Before it was ever downloaded nobody knows, and no figure says so as if it were one."""
+    url = "http://127.0.0.1:9/m.gguf"
+    if is_here:
+        (tmp_path / "cache").mkdir()
+        shutil.copy(box.site.model, tmp_path / "cache" / str(ModelRef(url=url).url_file))
+    runtime = {"env": {"LLAMA_CACHE": str(tmp_path / "cache")}}
+    box.profile("alpha", None, args=ARGS, model={"url": url}, runtime=runtime)
+    box.until(alpha=st.RUNNING)
+    started = box.site.one("SELECT arithmetic FROM decisions WHERE profile = 'alpha' AND action = 'start'")
+    figures = json.loads(str(started["arithmetic"]))
+    assert figures.get("header_estimate_mib") == (by_header(box, ARGS) if is_here else None)
+    assert "file_size_estimate_mib" not in figures

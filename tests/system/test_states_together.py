@@ -131,3 +131,12 @@ def test_a_stuck_server_reads_so_everywhere(fake_site: Site, tmp_path: Path) -> 
     found = shown(fake_site)
     assert (found["status"], found["state"], found["reason"]) == ("unhealthy", "stuck", "stuck")
     assert fake_site.run("why", "alpha").out.count("stuck")
+
+
+def test_what_failed_for_an_operator_and_was_stopped_is_not_said_to_run_again(fake_site: Site) -> None:
+    """A verb's pass prints to its user, not to cron; by the next pass of cron nobody wants it."""
+    fake_site.profile("alpha", state="stopped", runtime={"env": {"FAKE_MODE": "exit-at-once:3"}})
+    fake_site.once()
+    assert fake_site.run("start", "alpha", "--timeout", "5s").rc == 1
+    assert fake_site.run("stop", "alpha").rc == 0
+    assert fake_site.once().err == ""

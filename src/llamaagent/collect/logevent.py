@@ -28,6 +28,7 @@ PERMISSION = "permission"
 OOM_HOST = "oom-host"
 OOM_GPU = "oom-gpu"
 FAILED = "failed"
+NOT_DOWNLOADED = "not-downloaded"  # told as FAILED; stronger than what the server says for want of a model
 CRASH = "crash"
 EXITED = "exited"
 FAULTS = frozenset({PORT_TAKEN, MISSING_MODEL, BAD_OPTION, BAD_MODEL, PERMISSION, OOM_HOST, OOM_GPU, FAILED})
@@ -47,6 +48,11 @@ _NEWS = (
 # What llama-server says of a request while it works on it, and when it is done.
 _PROGRESS = (b"prompt processing", b"n_gen = ", b"eval time = ", b"processing task", b"stop processing")
 _CAUSES = (
+    # A host that did not answer is no fault of the model: the next try may find it.
+    *(
+        (phrase, NOT_DOWNLOADED)
+        for phrase in (b"HTTPLIB failed", b"failed to download", b"download failed", b"cannot make GET")
+    ),
     (b"error while loading shared libraries", FAILED),
     (b"couldn't bind", PORT_TAKEN),
     (b"error: invalid argument", BAD_OPTION),
@@ -80,7 +86,17 @@ _CAUSES = (
     (b"exiting due to", FAILED),
 )
 # Of several causes in one log the earlier in this order is the one that explains the others.
-_WEIGHT = (PORT_TAKEN, BAD_OPTION, OOM_GPU, OOM_HOST, MISSING_MODEL, PERMISSION, BAD_MODEL, FAILED)
+_WEIGHT = (
+    PORT_TAKEN,
+    BAD_OPTION,
+    OOM_GPU,
+    OOM_HOST,
+    NOT_DOWNLOADED,
+    MISSING_MODEL,
+    PERMISSION,
+    BAD_MODEL,
+    FAILED,
+)
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
             11: "SIGSEGV", 15: "SIGTERM"}  # fmt: skip
 _SIGABRT = 6
@@ -105,7 +121,7 @@ def find_event(line: LogLine) -> LogEvent | None:
     if text.startswith(b"build: "):  # before there was a build_info
         return _event(BUILD, line, ())
     cause = _cause(text) if line.level in _FAULT_LEVELS else None
-    if cause is None and line.level == "E":
+    if cause == NOT_DOWNLOADED or (cause is None and line.level == "E"):
         cause = ERROR
     return None if cause is None else _event(cause, line, ())
 
@@ -162,7 +178,7 @@ def _explain(tail: bytes) -> tuple[str | None, str]:
                 found.setdefault(kind, _printable(line.text))
     for kind in _WEIGHT:
         if kind in found:
-            return kind, found[kind]
+            return FAILED if kind == NOT_DOWNLOADED else kind, found[kind]
     return None, ""
 
 

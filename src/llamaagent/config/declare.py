@@ -12,6 +12,7 @@ from llamaagent.config.check import Checker
 from llamaagent.config.document import canonical_json, filled, profile_from_document
 from llamaagent.config.merge import merge, widen, without_nulls
 from llamaagent.config.node import Faults, Mark, Node, kind_of, mark_at
+from llamaagent.config.offered import EMBEDDED
 from llamaagent.config.schema import LAUNCH_ONLY, MODEL_KEYS, NAME_PATTERN, PROFILE, RUNTIME_KEYS
 
 if TYPE_CHECKING:
@@ -165,6 +166,11 @@ def _is_router(sparse: dict[str, Any]) -> bool:
     return not {"models-dir", "models-preset"}.isdisjoint(sparse.get("args", {}))
 
 
+def _is_embedded(runtime: Node) -> bool:
+    binary = runtime.get("binary")
+    return binary is not None and binary.value == EMBEDDED
+
+
 def _cross_check(sparse: dict[str, Any], merged: Node, mark: Mark, check: Checker) -> None:
     """What no key can know by itself."""
     model, runtime = merged.get("model"), merged.get("runtime") or Node({}, merged.mark)
@@ -181,6 +187,9 @@ def _cross_check(sparse: dict[str, Any], merged: Node, mark: Mark, check: Checke
         and not _is_router(sparse)
     ):
         check.say(mark, "'model' is missing: write model: FILE.gguf, or model: {hf: USER/REPO:QUANT}")
+    elif kind == "process" and sources and sources != ["path"] and _is_embedded(runtime):
+        hint = "fetch the file (llamaagent models pull) and write model: FILE.gguf"
+        check.say(mark_at(merged, mark, "model", *sources), f"the embedded server downloads nothing: {hint}")
     if kind == "container" and "image" not in runtime.map:
         check.say(runtime.mark, "'image' is missing: a container needs one")
     if kind == "external" and {"port", "pid_from"}.isdisjoint(runtime.map):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from llamaagent.base.errors import BadInputError
 from llamaagent.config.args import LEAST_VERBOSITY, OWNED, canonical_args, unknown_option
 from llamaagent.config.catalogue import load_catalogue
+from llamaagent.domain.profile import ModelRef
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +114,7 @@ def read_server_line(
     faults += [fault.message for fault in canonical.faults if fault.severity == "error"]
     notes += [fault.message for fault in canonical.faults if fault.severity != "error"]
     secrets = _secrets(owned, name, notes, folder)
+    _one_of_two(owned, notes)
     model = _model(owned, faults, folder, certain=cwd is not None)
     port = _port(owned.get("port"), faults)
     notes += [
@@ -146,6 +148,17 @@ def absolute(path: str, folder: str) -> str:
     if path.startswith("$"):  # begins with a variable that nobody expanded
         return path
     return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
+
+
+def _one_of_two(owned: dict[str, str], notes: list[str]) -> None:
+    """--model beside --model-url says where the download is kept, and the agent chooses that."""
+    if not (owned.get("model") and owned.get("model-url")):
+        return
+    place = owned.pop("model")
+    if os.path.basename(place) != ModelRef(url=owned["model-url"]).url_file:
+        notes.append(
+            f"--model {place}: a profile does not say where a download is kept (env LLAMA_CACHE does)"
+        )
 
 
 def _model(owned: dict[str, str], faults: list[str], folder: str, *, certain: bool) -> tuple[str, str] | None:

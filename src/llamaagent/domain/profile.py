@@ -17,6 +17,16 @@ class ModelRef(NamedTuple):
     hf: str | None = None  # user/repo:QUANT
     docker: str | None = None
 
+    @property
+    def url_file(self) -> str | None:
+        """The name under which llama-server keeps what it downloads from `url`: the same for the same address."""
+        if self.url is None:
+            return None
+        import hashlib
+
+        name = self.url.partition("?")[0].partition("#")[0].rpartition("/")[2] or "model.gguf"
+        return f"{hashlib.sha256(self.url.encode()).hexdigest()[:8]}-{name}"
+
 
 class SecretRef(NamedTuple):
     """A reference to a secret, never its value: `env` + variable name, or `file` + absolute path."""

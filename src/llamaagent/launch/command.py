@@ -6,13 +6,14 @@ import os
 import sys
 
 from llamaagent.base.errors import ConfigError
+from llamaagent.base.paths import home_of
 from llamaagent.launch.environ import PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from llamaagent.domain.profile import ModelRef, Profile
+    from llamaagent.domain.profile import Profile
 
 EMBEDDED = "embedded"
 EMBEDDED_MODULE = "llamaagent.launch.embedded"
@@ -34,7 +35,7 @@ def server_argv(
     the fit for the reserved memory. options: the spellings that the binary knows, None = not known, all are
     taken. No secret is in it: those go by the environment.
     """
-    words = [*profile.runtime.wrap, *program(binary), *_model(profile.model)]
+    words = [*profile.runtime.wrap, *program(binary), *_model(profile)]
     words += ["--host", host or profile.listen.host, "--port", str(port), "--metrics", *profile.argv]
     sleep_after = profile.idle.sleep_after_s
     if sleep_after and _SLEEP not in profile.argv and (options is None or _SLEEP in options):
@@ -49,16 +50,25 @@ def program(binary: str) -> tuple[str, ...]:
     return (binary,)
 
 
-def _model(model: ModelRef) -> tuple[str, ...]:
-    for option, value in (
-        ("--model", model.path),
-        ("--model-url", model.url),
-        ("--hf-repo", model.hf),
-        ("--docker-repo", model.docker),
-    ):
+def _model(profile: Profile) -> tuple[str, ...]:
+    """A bare --model-url is ignored by llama-server, which would start as a router without any model."""
+    model = profile.model
+    if model.url is not None:
+        return "--model", f"{download_folder(profile)}/{model.url_file}", "--model-url", model.url
+    for option, value in (("--model", model.path), ("--hf-repo", model.hf), ("--docker-repo", model.docker)):
         if value is not None:
             return option, value
     return ()
+
+
+def download_folder(profile: Profile) -> str:
+    """Where its llama-server keeps what it downloads, as llama.cpp itself chooses it."""
+    env = dict(profile.runtime.env)
+    if env.get("LLAMA_CACHE"):
+        return env["LLAMA_CACHE"].rstrip("/")
+    if env.get("XDG_CACHE_HOME"):
+        return f"{env['XDG_CACHE_HOME']}/llama.cpp"
+    return f"{env.get('HOME') or home_of(os.geteuid())}/.cache/llama.cpp"
 
 
 def resolve_binary(name: str, path_env: str | None = None, remembered: str | None = None) -> str:

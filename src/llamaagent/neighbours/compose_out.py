@@ -52,6 +52,7 @@ _REASONS = {
     "idle.stop_after": "compose stops no idle service",
 }
 _PATHS = ("/", ".", "~")  # how a source begins that is a folder and no volume of the engine's
+_CACHE = "/root/.cache"  # of llama.cpp's images
 _MODES = {"host", "none", "bridge"}
 
 
@@ -95,7 +96,7 @@ def _service(
     service["volumes"] = [*volumes, *mounts(profile, path_options, volumes)]
     top["volumes"] |= {name: {"name": name} for name in map(_source, volumes) if not name.startswith(_PATHS)}
     if profile.model.hf or profile.model.url or profile.model.docker:
-        service["volumes"].append("llama-cache:/root/.cache")
+        service["volumes"].append(f"llama-cache:{_CACHE}")
         top["volumes"]["llama-cache"] = {}
     _limits(server, service)
     _network(server, container, service, top)
@@ -162,7 +163,10 @@ def _command(server: Server, container: dict[str, Any]) -> list[str]:
     port = server.profile.runtime.port or INSIDE
     if container.get("network") == "host":
         host, port = server.profile.listen.host, server.port
-    return list(server.at(host, str(port))[server.head :])
+    words = list(server.at(host, str(port))[server.head :])
+    if server.profile.model.url is not None:  # into the volume that is kept
+        words[words.index("--model") + 1] = f"{_CACHE}/llama.cpp/{server.profile.model.url_file}"
+    return words
 
 
 def _environment(

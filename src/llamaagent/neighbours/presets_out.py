@@ -59,6 +59,8 @@ def _section(server: Server, separators: Mapping[str, str | None]) -> tuple[list
     profile = server.profile
     left = _said_apart(server)
     lines = [f"[{server.name}]"]
+    if profile.model.url is not None:  # the router wants to know where it is kept
+        _line(lines, left, server.name, "model.url", "model", server.argv[server.argv.index("--model") + 1])
     for key, field in _MODEL_KEYS:
         value = getattr(profile.model, field)
         if value is not None:

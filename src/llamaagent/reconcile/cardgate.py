@@ -77,7 +77,11 @@ def reckon(
     declared = profile.resources.gpu_memory_mib
     if not gpus.cards or profile.resources.gpus == "none":
         return Reckoned(declared)
-    fit = expected(ctx, profile) or Expected(estimate_mib(size), "file_size_estimate")
+    fit = expected(ctx, profile)
+    if (
+        fit is None and size is not None
+    ):  # else a model that is not here yet; 0 MiB would be a figure that nobody has
+        fit = Expected(estimate_mib(size), "file_size_estimate")
     if key is None:
         return Reckoned(declared, None, fit)
     return Reckoned(declared, MemoryStore(ctx.db).measured(key), fit, SupervisionStore(ctx.db).out_of(key))

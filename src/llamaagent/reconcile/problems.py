@@ -264,11 +264,12 @@ def _came_and_went(
     if stored is not None and int(stored) == newest:
         return {}, None
     found: dict[str, Problem] = {}
+    live = {row.profile for row in result.rows if row.status in st.LIVE}  # not what somebody stopped since
     for name, reason, detail, was_healthy in ctx.journal.bad_ends(int(stored)) if stored is not None else ():
         key = f"profile:{name}"
         if name in result.declared.rolled_back and not was_healthy:
             continue  # the roll-back tells of it
-        if key not in known and name in result.declared.profiles and ctx.chosen(name):
+        if key not in known and name in live and name in result.declared.profiles and ctx.chosen(name):
             text = f"{name}: crashed and was launched again ({reason}: {detail})"
             found[key] = Problem(text, f"crash:{reason}", "crash", name, "crashed", reason, detail)
     return found, newest

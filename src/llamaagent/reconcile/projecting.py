@@ -19,6 +19,7 @@ from llamaagent.base.errors import (
 )
 from llamaagent.base.record import NamedTuple
 from llamaagent.config.catalogue import load_catalogue
+from llamaagent.domain.profile import ModelRef
 from llamaagent.domain.projection import ESTIMATE, FIT_PARAMS, Expected, Projection
 from llamaagent.gguf.demand import demand_of, other_files
 from llamaagent.gguf.facts import read_model
@@ -26,6 +27,7 @@ from llamaagent.gguf.find import look_at
 from llamaagent.gguf.header import open_header
 from llamaagent.gguf.memory import CPU, GPU, MIB, Term, estimate
 from llamaagent.gguf.sizing import size as fit_size
+from llamaagent.launch.command import download_folder
 from llamaagent.store.fits import FitStore
 
 TYPE_CHECKING = False
@@ -56,6 +58,7 @@ def project(profile: Profile, *, cards: bool, tool: Tool | None) -> tuple[Projec
     cards: whether there is a card that the server may use. Everything that is wrong with the model or the tool
     becomes the projection's `error`.
     """
+    profile = with_download(profile)
     seen, headers = _looked_at(profile, cards=cards)
     if seen.error is not None:
         return seen, BAD_INPUT
@@ -89,6 +92,7 @@ def expected(ctx: Context, profile: Profile) -> Expected | None:
     neither says anything.
     """
     store = FitStore(ctx.db)
+    profile = with_download(profile)
     try:
         found = look_at(str(profile.model.path)) if profile.model.path is not None else None
     except (OSError, ValueError):
@@ -141,6 +145,14 @@ def sized(profile: Profile, *, budget_mib: int | None) -> Sized | None:
         context_gives=given.get("ctx-size") in {None, 0, "max"} and "kv-unified-per-slot" not in given,
         layers_give=given.get("gpu-layers") in {None, "auto"},
     )
+
+
+def with_download(profile: Profile) -> Profile:
+    """The same with the file that its server has downloaded from `model.url`, once it is there."""
+    if profile.model.url is None:
+        return profile
+    path = f"{download_folder(profile)}/{profile.model.url_file}"
+    return profile._replace(model=ModelRef(path=path)) if os.path.isfile(path) else profile
 
 
 def _whole(mib: float) -> int:
@@ -198,7 +210,8 @@ def _not_here(profile: Profile) -> str:
     place = model.url or model.hf or model.docker
     if place is None:
         return "names no model whose file could be read"
-    return f"the model {place} is not a file here; download it and name it with 'model: {{path: FILE}}'"
+    how = "download it" if model.docker else f"`llamaagent models pull {model.url or f'hf:{model.hf}'}`"
+    return f"the model {place} is not a file here; {how}, and name it with 'model: {{path: FILE}}'"
 
 
 def _files(profile: Profile) -> tuple[list[tuple[str, int]], str | None]:
