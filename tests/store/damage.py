@@ -29,13 +29,18 @@ LARGE = {
 
 
 class Outcome(NamedTuple):
-    """Of one damage. changed: rows that came out other than they went in, because their own bytes were hit."""
+    """Of one damage.
+
+    changed: rows that came out other than they went in, because their own bytes were hit. unsaid: tables that came out
+    with fewer rows and were called whole.
+    """
 
     kind: str
     page: int
     present: int
     saved: int
     changed: int
+    unsaid: tuple[str, ...]
     found: Salvage
 
 
@@ -74,12 +79,21 @@ def _pieces(kind: str, rng: random.Random) -> list[tuple[int, bytes]]:
 
 
 def attempt(
-    origin: bytes, kept: Rows, folder: Path, kind: str, rng: random.Random, page: int | None = None
+    origin: bytes,
+    kept: Rows,
+    folder: Path,
+    kind: str | tuple[int, bytes],
+    rng: random.Random,
+    page: int | None = None,
 ) -> Outcome:
-    """Damage a copy, salvage it, compare."""
+    """Damage a copy, salvage it, compare. kind: one of KINDS, or bytes and where in the file they go."""
     hurt_path, out = folder / "hurt.db", folder / "out.db"
     hurt_path.write_bytes(origin)
-    page = hurt(hurt_path, kind, rng, page)
+    if isinstance(kind, str):
+        page = hurt(hurt_path, kind, rng, page)
+    else:
+        hurt_path.write_bytes(origin[: kind[0]] + kind[1] + origin[kind[0] + len(kind[1]) :])
+        kind, page = "given", page or 0
     before = hurt_path.read_bytes()
     found = salvage(str(hurt_path), str(out))
     assert hurt_path.read_bytes() == before
@@ -97,4 +111,12 @@ def attempt(
     changed = sum(len(now[name] - kept[name]) for name in kept if name not in skipped)
     changed -= sum(found.stand_ins.values())
     present = sum(len(rows) for name, rows in kept.items() if name not in skipped)
-    return Outcome(kind, page, present, saved, changed, found)
+    unsaid = tuple(
+        one.table
+        for one in found.tables
+        if one.lost == 0
+        and not one.missing
+        and one.table not in skipped
+        and len(now[one.table]) < len(kept[one.table])
+    )
+    return Outcome(kind, page, present, saved, changed, unsaid, found)

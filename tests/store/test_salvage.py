@@ -75,6 +75,7 @@ def test_only_rows_of_the_damaged_page_are_lost_whichever_it_is(origin: Origin, 
         # A row that pointed to a lost one came out too, with nothing to point to.
         assert found.present - found.saved <= origin.rows_on(page) + cleared, found
         assert found.changed <= cleared, found
+        assert found.unsaid == ()
 
 
 @pytest.mark.case("sqlite 5.7")
@@ -85,6 +86,26 @@ def test_random_damages_of_every_kind(origin: Origin, tmp_path: Path) -> None:
     saved, present = sum(one.saved for one in some), sum(one.present for one in some)
     print(f"{saved} of {present} rows saved")
     assert saved / present > 0.97
+    assert [one.unsaid for one in outcomes if one.unsaid] == []
+
+
+@pytest.mark.case("sqlite 5.7")
+@pytest.mark.parametrize("kind", [13, 10])
+def test_a_damaged_key_that_looks_like_the_end_of_the_table_is_not_taken_for_it(
+    origin: Origin, tmp_path: Path, kind: int
+) -> None:
+    """A key made of garbage may be beyond all others: reading up to the last would then stop in the middle."""
+    leaves = [
+        n for n, (of, cells) in origin.kinds.items() if of == kind and cells > 10 and n not in origin.schema
+    ]
+    page = leaves[len(leaves) // 2]
+    for number in range(8):
+        work = tmp_path / str(number)
+        work.mkdir()
+        place = ((page - 1) * 4096 + 512 * number, random.Random(number).randbytes(512))
+        found = attempt(origin.data, origin.kept, work, place, random.Random(1), page)
+        assert found.present - found.saved <= origin.rows_on(page) + found.found.cleared
+        assert found.unsaid == ()
 
 
 def test_a_sound_one_comes_out_whole_and_nothing_is_said_to_be_lost(origin: Origin, tmp_path: Path) -> None:

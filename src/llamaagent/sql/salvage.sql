@@ -69,3 +69,7 @@ INSERT INTO gpus (id, uuid, name, first_seen_ts, last_seen_ts) VALUES (:id, form
 
 -- name: stand_in_ngc_images
 INSERT INTO ngc_images (id, name, organization) VALUES (:id, format('lost-%d', :id), 'lost');
+
+-- name: select_counting
+-- The statement that counts the rows of a table.
+SELECT format('SELECT count(*) FROM "%w"', :name);

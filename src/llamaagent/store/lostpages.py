@@ -102,7 +102,7 @@ def count_entries(pages: Pages, roots: Mapping[str, Root], table: str) -> int | 
             continue
         tree = pages.walk(root.page)
         if not tree.bad and all(pages.kind(n) in _KEYED for n in tree.pages):
-            return sum(pages.cells(n) for n in tree.pages)
+            return pages.entries(tree)
     return None
 
 

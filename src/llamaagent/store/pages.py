@@ -85,8 +85,13 @@ class Pages:
         return (*found, struct.unpack_from(">I", data, start + 8)[0])
 
     def cells(self, number: int) -> int:
-        """How many cells it says that it has."""
-        return int(struct.unpack_from(">H", self.page(number), self._start(number) + 3)[0])
+        """How many cells it says that it has, as far as so many can be."""
+        count = int(struct.unpack_from(">H", self.page(number), self._start(number) + 3)[0])
+        return min(count, self.size // 4)
+
+    def entries(self, tree: Tree) -> int:
+        """How many rows the pages of a tree say that they have; of an index also those between its branches."""
+        return sum(self.cells(number) for number in tree.pages if self.kind(number) != TABLE_INTERIOR)
 
     def walk(self, root: int) -> Tree:
         """Everything below a root, the root included. A page that is reached twice counts once."""
@@ -136,7 +141,7 @@ class Pages:
                 if not keyed:
                     _, place = varint(data, place)
                 found.append(record(self._payload(data, place, length, keyed=keyed)))
-            except (IndexError, struct.error, ValueError):
+            except (IndexError, struct.error, ValueError, OverflowError):
                 continue
         return found
 

@@ -58,7 +58,10 @@ def reading_of(db: apsw.Connection, name: str) -> Reading:
 
 
 def scan(db: apsw.Connection, reading: Reading, take: Take) -> tuple[Gap, ...]:
-    """Hand every row that can be read to `take`, once each, and return where others may have been."""
+    """Hand every row that can be read to `take`, and return where others may have been.
+
+    Where keys are damaged a row may come twice.
+    """
     low, high = _lowest(reading), _highest(reading)
     gaps: list[Gap] = []
     todo = [(0, 0, low, high)]
@@ -66,13 +69,13 @@ def scan(db: apsw.Connection, reading: Reading, take: Take) -> tuple[Gap, ...]:
     while todo:
         _, _, after, before = heapq.heappop(todo)
         number += 1
-        whole, after = _read(db, reading, reading.forward, (after, before), take, up=True)
-        if whole:
+        up, after = _read(db, reading, reading.forward, (after, before), take, up=True)
+        # A damaged key that is out of range looks like the end: it is the end when nothing comes from behind either.
+        down, last = _read(db, reading, reading.backward, (after, before), take, up=False)
+        if up and down and last == before:
             continue
-        whole, before = _read(db, reading, reading.backward, (after, before), take, up=False)
-        parts = [] if whole else _split(after, before)
-        if whole or (not parts and after == before):
-            continue
+        before = last
+        parts = [] if down and not up else _split(after, before)
         if not parts or number > _PROBES:
             gaps.append(Gap(None if after == low else after, None if before == high else before))
         for place, (first, last) in enumerate(parts if number <= _PROBES else []):

@@ -21,13 +21,15 @@ from llamaagent.store.connect import open_database
 from llamaagent.store.copying import put, remove_part, sync
 from llamaagent.store.lostpages import Lost, Root, count_entries, find_lost, find_roots, fits
 from llamaagent.store.onetable import one_table
-from llamaagent.store.pages import Pages
+from llamaagent.store.pages import TABLE_INTERIOR, Pages
 from llamaagent.store.rowscan import Gap, reading_of, scan
 from llamaagent.store.upgrade import APPLICATION_ID, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from llamaagent.store.pages import Tree
 
     Told = Callable[[str], None]
 
@@ -147,10 +149,11 @@ class _Salvager:
         sink = _Sink(self._db, table.name)
         tree = self._pages.walk(page)
         gaps = self._read(table.name, definition, page, sink)
-        if gaps or tree.bad:
-            for leaf in self._loose(table, tree.pages):
-                self._read(table.name, definition, leaf, sink)
-        return self._count(table, sink, len(tree.bad), gaps)
+        if not gaps and not tree.bad and sink.seen >= self._pages.entries(tree):
+            return Saved(table.name, sink.rows, 0 if not sink.refused else None, sink.refused, 0, ())
+        for leaf in self._loose(table, tree.pages):
+            self._read(table.name, definition, leaf, sink)
+        return self._count(table, sink, tree, gaps)
 
     def _definition(self, root: Root | None, table: _Table) -> str:
         """The damaged database's own, when SQLite understands it; else today's."""
@@ -162,14 +165,13 @@ class _Salvager:
         except (apsw.Error, StoreCorruptError, TypeError, ValueError):
             return table.definition
 
-    def _count(self, table: _Table, sink: _Sink, bad: int, gaps: tuple[Gap, ...]) -> Saved:
-        if not (bad or gaps or sink.refused):
-            return Saved(table.name, sink.rows, 0, 0, 0, ())
+    def _count(self, table: _Table, sink: _Sink, tree: Tree, gaps: tuple[Gap, ...]) -> Saved:
+        """How many are missing: by an index that is whole, else by what the pages say when all of them are there."""
         had = None if table.without_rowid else count_entries(self._pages, self._roots, table.name)
-        lost = None if had is None else max(0, had - sink.rows)
-        if lost == 0:
-            gaps = ()
-        return Saved(table.name, sink.rows, lost, sink.refused, max(bad, 1 if gaps else 0), gaps)
+        if had is None and not tree.bad:
+            had = self._pages.entries(tree)
+        lost = None if had is None else max(0, had - sink.rows - sink.before)
+        return Saved(table.name, sink.rows, lost, sink.refused, len(tree.bad), gaps if lost != 0 else ())
 
     def _read(self, name: str, definition: str, page: int, sink: _Sink) -> tuple[Gap, ...]:
         try:
@@ -183,7 +185,7 @@ class _Salvager:
     def _loose(self, table: _Table, pages: frozenset[int]) -> list[int]:
         """The leaves that are still in the tree, each by itself, and those that have lost it and can be this one's."""
         lost = self._all_lost()
-        own = [n for n in sorted(pages) if not self._pages.children(n)]
+        own = [n for n in sorted(pages) if self._pages.kind(n) != TABLE_INTERIOR]
         return own + [n for n in lost.leaves if n not in self._taken and self._accepts(table, n)]
 
     def _lost_root(self, table: _Table) -> int | None:
@@ -234,7 +236,9 @@ class _Sink:
 
     def __init__(self, db: apsw.Connection, name: str) -> None:
         self._db, self._name = db, name
-        self.rows = self.refused = 0
+        self.rows = self.refused = self.seen = 0
+        counting = str(db.execute(_SQL.select_counting, {"name": name}).get)
+        self.before = int(str(db.execute(counting).get))
         self._places: tuple[int, ...] = ()
         self._text = ""
 
@@ -244,6 +248,7 @@ class _Sink:
         self._places, self._text = tuple(json.loads(str(places))), str(text)
 
     def take(self, row: tuple[object, ...]) -> None:
+        self.seen += 1
         try:
             self._db.execute(self._text, tuple(row[place] for place in self._places))
         except apsw.ConstraintError as error:
