@@ -132,7 +132,7 @@ def test_memory_that_comes_back_late_is_waited_for(box: Site, cards: ScriptedCar
     model(box, "beta", 6000)
     box.settle("stopped", "alpha")
     box.once()
-    assert held(box, "beta")[0] == "gpu-memory"
+    assert held(box, "beta")[0] == "gpu-releasing"
     cards.say(A)
     box.settle("running", "beta")
 

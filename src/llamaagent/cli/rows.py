@@ -73,6 +73,7 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         now=now,
     )
     gone, told = row.get("alive") is False, row.get("rolled_back")
+    wrong = is_problem(known, want, str(reason) if reason else None, gave_up=gave_up)
     uptime = _uptime_s(row, known, now)
     made = {column: row.get(column) for column in PROFILE_COLUMNS} | {
         "status": known or "stopped",
@@ -85,9 +86,7 @@ def _row(row: dict[str, object], profile: Profile | None, want: Wish | None, now
         "uptime_s": uptime,
         "uptime": None if uptime is None else age(uptime),
         "pid": row.get("pid") if known in st.LIVE else None,
-        "problem": is_problem(known, want, str(reason) if reason else None, gave_up=gave_up)
-        or gone
-        or told is not None,
+        "problem": wrong or gone or told is not None,
         "rolled_back": told,
     }
     made |= _declared(row, profile)

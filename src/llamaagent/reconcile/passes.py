@@ -114,9 +114,8 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         _watch_stops(ctx, patience)
     rows, view = (ctx.instances.newest(), view) if not done else _look(ctx, declared, until, probes)
     retire(ctx, declared, rows)
-    shortage = measure_shortage(
-        written_folders(ctx.settings, ctx.places, ctx.db.filename), ctx.settings.headroom.disk_mib
-    )
+    folders = written_folders(ctx.settings, ctx.places, ctx.db.filename)
+    shortage = measure_shortage(folders, ctx.settings.headroom.disk_mib)
     spare = shortage is not None and shortage.samples_stop
     recorded = record(ctx, rows, view, asked.gpus(), spare=spare) if sample else None
     return PassResult(tuple(done), declared, rows, view, recorded, shortage)
