@@ -203,16 +203,16 @@ def test_what_is_not_touched(origin: Origin, tmp_path: Path) -> None:
         salvage(str(tmp_path / "empty.db"), str(tmp_path / "out.db"))
     with pytest.raises(StorageError):
         salvage(str(tmp_path / "none.db"), str(tmp_path / "out.db"))
-    for pragma, value, words in (
-        ("application_id", 7, "another program"),
-        ("user_version", VERSION + 1, "knows"),
-    ):
-        (tmp_path / "b.db").write_bytes(origin.data)
-        db = apsw.Connection(str(tmp_path / "b.db"))
-        db.pragma(pragma, value)
-        db.close()
+    (tmp_path / "newer.db").write_bytes(origin.data)
+    db = apsw.Connection(str(tmp_path / "newer.db"))
+    db.pragma("user_version", VERSION + 1)
+    db.close()
+    strange = apsw.Connection(str(tmp_path / "strange.db"))
+    strange.execute("PRAGMA application_id = 7; CREATE TABLE a (b)")
+    strange.close()
+    for name, words in (("newer.db", "knows"), ("strange.db", "another program")):
         with pytest.raises(ConfigError, match=words):
-            salvage(str(tmp_path / "b.db"), str(tmp_path / "out.db"))
+            salvage(str(tmp_path / name), str(tmp_path / "out.db"))
     assert (tmp_path / "there.db").read_text() == "mine"
     assert not [name for name in os.listdir(tmp_path) if name.startswith("out")]
 
@@ -227,6 +227,14 @@ def test_a_file_of_which_nothing_is_left_gives_an_empty_database(tmp_path: Path,
     assert found.header_lost
     assert sum(one.rows for one in found.tables) == 0
     assert any(one.missing for one in found.tables)
+
+
+@pytest.mark.parametrize("place", [16, 20, 28, 44, 56, 60, 68])
+def test_a_damaged_number_in_the_header_costs_nothing(origin: Origin, tmp_path: Path, place: int) -> None:
+    """Page size, reserved bytes, number of pages, format, encoding, version, application id."""
+    data = b"\x04\x00" if place == 16 else b"\x7f\x13\x55\x99"
+    found = attempt(origin.data, origin.kept, tmp_path, (place, data), random.Random(1))
+    assert (found.saved, found.changed, found.unsaid) == (found.present, 0, ())
 
 
 def test_there_and_back_by_the_command_line(origin: Origin, tmp_path: Path) -> None:

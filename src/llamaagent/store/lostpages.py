@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from llamaagent.base.errors import ConfigError, StorageError
 from llamaagent.base.record import NamedTuple
-from llamaagent.store.pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF
+from llamaagent.store.pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, USUAL_SIZE, Pages
+from llamaagent.store.upgrade import APPLICATION_ID, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from llamaagent.store.pages import Pages, Value
+    from llamaagent.store.pages import Value
 
+_OURS = frozenset(
+    {"schema_version", "instances", "generations", "decisions", "system_samples", "logs", "metadata"}
+)
+_MANY_VERSIONS = 10_000  # a number beyond this is no version but damage
 _ROWID = frozenset({TABLE_INTERIOR, TABLE_LEAF})
 _KEYED = frozenset({INDEX_INTERIOR, INDEX_LEAF})
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -30,6 +36,30 @@ class Root(NamedTuple):
     table: str
     page: int
     definition: str | None
+
+
+def open_pages(path: str) -> Pages:
+    """The pages of a database of ours. Its header is believed as far as the tables that are found agree with it.
+
+    Raises StorageError for an empty file, ConfigError for one of another program or of a newer version.
+    """
+    pages = Pages(path)
+    if pages.count == 0:
+        raise StorageError(f"{path} is empty: nothing is left to be saved", hint="llamaagent db restore")
+    if not pages.has_header:
+        return pages
+    head = pages.page(1)
+    version, application = (int.from_bytes(head[at : at + 4], "big") for at in (60, 68))
+    if application == APPLICATION_ID and VERSION < version < _MANY_VERSIONS:
+        raise ConfigError(f"{path} has schema version {version}, this program knows {VERSION}")
+    found = _OURS & {root.name for root in find_roots(pages)}
+    if pages.size != USUAL_SIZE:
+        other = Pages(path, USUAL_SIZE)
+        if len(_OURS & {root.name for root in find_roots(other)}) > len(found):
+            return other
+    if not found and application not in {APPLICATION_ID, 0}:
+        raise ConfigError(f"{path} is a database of another program")
+    return pages
 
 
 def find_roots(pages: Pages) -> tuple[Root, ...]:

@@ -22,6 +22,7 @@ _KINDS = {TABLE_INTERIOR: 12, TABLE_LEAF: 8, INDEX_INTERIOR: 12, INDEX_LEAF: 8} 
 _MAGIC = b"SQLite format 3\0"
 _SIZES = frozenset(1 << power for power in range(9, 17))
 _DEEPEST = 20
+USUAL_SIZE = 4096
 
 
 class Tree(NamedTuple):
@@ -34,16 +35,19 @@ class Tree(NamedTuple):
 class Pages:
     """A file's pages, counted from 1."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, size: int | None = None) -> None:
+        """Open it. size: of a page, when the header's is not to be believed."""
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._wal_fd = -1
         self._wal: dict[int, int] = {}
         head = os.pread(self._fd, 100, 0)
         self.has_header = len(head) == 100 and head.startswith(_MAGIC)
-        size = struct.unpack(">H", head[16:18])[0] if len(head) == 100 else 0
+        given, size = size, struct.unpack(">H", head[16:18])[0] if len(head) == 100 else 0
         self.size = 65536 if size == 1 else size
         if not self.has_header or self.size not in _SIZES:
-            self.has_header, self.size = False, 4096
+            self.has_header, self.size = False, USUAL_SIZE
+        if given is not None:
+            self.has_header, self.size = False, given
         if os.path.exists(f"{path}-wal"):
             self._wal_fd = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
             self._read_wal()

@@ -14,22 +14,21 @@ from contextlib import suppress
 
 import apsw
 
-from llamaagent.base.errors import CannotCreateError, ConfigError, StorageError, StoreCorruptError
+from llamaagent.base.errors import CannotCreateError, StorageError, StoreCorruptError
 from llamaagent.base.record import NamedTuple
 from llamaagent.sql import statements
 from llamaagent.store.connect import open_database
 from llamaagent.store.copying import put, remove_part, sync
-from llamaagent.store.lostpages import Lost, Root, count_entries, find_lost, find_roots, fits
+from llamaagent.store.lostpages import Lost, Root, count_entries, find_lost, find_roots, fits, open_pages
 from llamaagent.store.onetable import one_table
-from llamaagent.store.pages import TABLE_INTERIOR, Pages
+from llamaagent.store.pages import TABLE_INTERIOR
 from llamaagent.store.rowscan import Gap, reading_of, scan
-from llamaagent.store.upgrade import APPLICATION_ID, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llamaagent.store.pages import Tree
+    from llamaagent.store.pages import Pages, Tree
 
     Told = Callable[[str], None]
 
@@ -85,8 +84,7 @@ def salvage(path: str, out: str, told: Told | None = None) -> Salvage:
         raise CannotCreateError(f"{out} is there", hint="name a new file")
     part = f"{out}.part"
     try:
-        with Pages(path) as pages:
-            _need_ours(pages, path)
+        with open_pages(path) as pages:
             remove_part(part)
             db = open_database(part)
             try:
@@ -101,19 +99,6 @@ def salvage(path: str, out: str, told: Told | None = None) -> Salvage:
     finally:
         remove_part(part)
     return found
-
-
-def _need_ours(pages: Pages, path: str) -> None:
-    if pages.count == 0:
-        raise StorageError(f"{path} is empty: nothing is left to be saved", hint="llamaagent db restore")
-    if not pages.has_header:
-        return
-    head = pages.page(1)
-    version, application = (int.from_bytes(head[at : at + 4], "big") for at in (60, 68))
-    if application not in {APPLICATION_ID, 0}:
-        raise ConfigError(f"{path} is a database of another program")
-    if version > VERSION and application == APPLICATION_ID:
-        raise ConfigError(f"{path} has schema version {version}, this program knows {VERSION}")
 
 
 class _Salvager:
@@ -149,11 +134,15 @@ class _Salvager:
         sink = _Sink(self._db, table.name)
         tree = self._pages.walk(page)
         gaps = self._read(table.name, definition, page, sink)
-        if not gaps and not tree.bad and sink.seen >= self._pages.entries(tree):
+        sound = not gaps and not tree.bad and sink.seen >= self._pages.entries(tree)
+        # A parent that has forgotten children looks sound. Where what is free is not known, deleted rows look lost.
+        strays = self._strays(table) if not sound or self._pages.has_header else []
+        if sound and not strays:
             return Saved(table.name, sink.rows, 0 if not sink.refused else None, sink.refused, 0, ())
-        for leaf in self._loose(table, tree.pages):
-            self._read(table.name, definition, leaf, sink)
-        return self._count(table, sink, tree, gaps)
+        own = [n for n in sorted(tree.pages) if self._pages.kind(n) != TABLE_INTERIOR]
+        for page in (*own, *strays):
+            self._read(table.name, definition, page, sink)
+        return self._count(table, sink, tree, gaps, strayed=bool(strays))
 
     def _definition(self, root: Root | None, table: _Table) -> str:
         """The damaged database's own, when SQLite understands it; else today's."""
@@ -165,10 +154,12 @@ class _Salvager:
         except (apsw.Error, StoreCorruptError, TypeError, ValueError):
             return table.definition
 
-    def _count(self, table: _Table, sink: _Sink, tree: Tree, gaps: tuple[Gap, ...]) -> Saved:
+    def _count(
+        self, table: _Table, sink: _Sink, tree: Tree, gaps: tuple[Gap, ...], *, strayed: bool
+    ) -> Saved:
         """How many are missing: by an index that is whole, else by what the pages say when all of them are there."""
         had = None if table.without_rowid else count_entries(self._pages, self._roots, table.name)
-        if had is None and not tree.bad:
+        if had is None and not tree.bad and not strayed:
             had = self._pages.entries(tree)
         lost = None if had is None else max(0, had - sink.rows - sink.before)
         return Saved(table.name, sink.rows, lost, sink.refused, len(tree.bad), gaps if lost != 0 else ())
@@ -182,11 +173,9 @@ class _Salvager:
         except (apsw.Error, StoreCorruptError):
             return (Gap(None, None),)
 
-    def _loose(self, table: _Table, pages: frozenset[int]) -> list[int]:
-        """The leaves that are still in the tree, each by itself, and those that have lost it and can be this one's."""
-        lost = self._all_lost()
-        own = [n for n in sorted(pages) if self._pages.kind(n) != TABLE_INTERIOR]
-        return own + [n for n in lost.leaves if n not in self._taken and self._accepts(table, n)]
+    def _strays(self, table: _Table) -> list[int]:
+        """Pages with rows that are in no tree and may be this table's."""
+        return [n for n in self._all_lost().leaves if n not in self._taken and self._accepts(table, n)]
 
     def _lost_root(self, table: _Table) -> int | None:
         """The page that must be the root of a table of which the schema says nothing any more."""
