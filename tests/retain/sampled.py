@@ -48,7 +48,7 @@ class Sampled:
     def __init__(self, path: Path | str, instances: int = 3) -> None:
         self.db: Connection = open_database(str(path))
         self.samples = SampleStore(self.db)
-        self.written: dict[str, dict[tuple[int, int], dict[str, Any]]] = {name: {} for name in KEYS}
+        self.written: dict[str, dict[tuple[int, int], list[dict[str, Any]]]] = {name: {} for name in KEYS}
         with self.db:
             for number in range(1, instances + 1):
                 self.db.execute(
@@ -59,6 +59,7 @@ class Sampled:
 
     def take(self, moment: Moment) -> None:
         """Store a pass's samples as reconcile/record.py does, and remember them."""
+        there = self._there(moment.ts)
         with self.db, self.in_time(moment.ts):
             facts = PassFacts(
                 moment.interval_s,
@@ -76,27 +77,43 @@ class Sampled:
                 self.samples.add_instance(InstanceSample(number, **given), moment.ts)
         with self.db:
             self.samples.count_requests(moment.late_requests, moment.ts)
-        self._remember(moment)
+        self._remember(moment, there)
 
     def in_time(self, ts: int) -> AbstractContextManager[None]:
         from contextlib import nullcontext
 
         return LateSample(self.db, ts) if self.samples.is_behind(ts) else nullcontext()
 
-    def _remember(self, moment: Moment) -> None:
+    def _remember(self, moment: Moment, there: dict[str, set[int]]) -> None:
+        """there: whose rows of this very second were in the tables before. A deleted one may be measured again."""
         ts = moment.ts
         requests = (moment.system.get("requests") or 0) + moment.late_requests
-        if (ts, 0) in self.written["system"]:
-            self.written["system"][ts, 0]["requests"] += requests
+        elapsed = None if moment.interval_s is None else max(0, moment.interval_s - (moment.step_s or 0))
+        if there["system"]:
+            first = self.written["system"][ts, 0][-1]
+            first["requests"] += requests
+            elapsed = first["elapsed"]
         else:
-            elapsed = None if moment.interval_s is None else max(0, moment.interval_s - (moment.step_s or 0))
-            self.written["system"][ts, 0] = {**moment.system, "requests": requests, "elapsed": elapsed}
-        elapsed = self.written["system"][ts, 0]["elapsed"]
+            self._add("system", ts, 0, {**moment.system, "requests": requests}, elapsed)
         ids = dict(self.db.execute("SELECT idx, id FROM gpus").fetchall())
         for number, given in moment.cards.items():
-            self.written["gpu"].setdefault((ts, ids[number]), {**given, "elapsed": elapsed})
+            if ids[number] not in there["gpu"]:
+                self._add("gpu", ts, int(str(ids[number])), given, elapsed)
         for number, given in moment.instances.items():
-            self.written["instance"].setdefault((ts, number), {**given, "elapsed": elapsed})
+            if number not in there["instance"]:
+                self._add("instance", ts, number, given, elapsed)
+
+    def _add(self, table: str, ts: int, subject: int, given: dict[str, Any], elapsed: int | None) -> None:
+        self.written[table].setdefault((ts, subject), []).append({**given, "elapsed": elapsed})
+
+    def _there(self, ts: int) -> dict[str, set[int]]:
+        return {
+            table: {
+                int(str(row[0]))
+                for row in self.db.execute(f"SELECT {key or 0} FROM {table}_samples WHERE ts = ?", (ts,))
+            }
+            for table, key in KEYS.items()
+        }
 
     def rolled(self) -> dict[int, int]:
         """The watermarks by resolution."""
@@ -113,9 +130,9 @@ class Sampled:
     def expected(self, table: str, size: int, upto: int) -> dict[tuple[int, int], dict[str, Any]]:
         """The roll-ups of everything written, reckoned by hand."""
         buckets: dict[tuple[int, int], list[dict[str, Any]]] = {}
-        for (ts, subject), row in self.written[table].items():
+        for (ts, subject), rows in self.written[table].items():
             if ts // size * size + size <= upto:
-                buckets.setdefault((ts // size * size, subject), []).append(row)
+                buckets.setdefault((ts // size * size, subject), []).extend(rows)
         return {key: self._sum(table, rows) for key, rows in buckets.items()}
 
     @staticmethod

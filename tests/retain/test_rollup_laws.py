@@ -57,7 +57,7 @@ one_pass = st.tuples(
 KEEP = st.sampled_from([0, 600, 86400, 7 * 86400, 200 * 86400, None])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(one_pass, min_size=1, max_size=25), KEEP, KEEP)
 def test_roll_ups_are_the_sums_of_what_was_measured(
     passes: list[tuple[Any, ...]], instances_s: int | None, system_s: int | None
