@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -140,6 +141,23 @@ def test_what_was_taken_over_is_supervised(site: Site, hand: Hand) -> None:
     assert row["context_size"] == 256
     first = site.one("SELECT status, reason FROM instances WHERE pid = ?", child.pid)
     assert first == {"status": "error", "reason": "lost"}
+
+
+def test_the_doctor_says_what_cannot_be_seen_of_it(site: Site, hand: Hand) -> None:
+    """Started by hand a server has no /metrics as a rule: then idleness, for one, is never acted on."""
+    mute, told = hand(site.ports[0] + 10, "-m", site.model, "--alias", "mute"), site.ports[0] + 11
+    spoken = hand(told, "-m", site.model, "--alias", "spoken", env={"LLAMA_ARG_ENDPOINT_METRICS": "1"})
+    assert take(site, mute, spoken).rc == 0
+    name = next(name for name, row in site.newest().items() if row["pid"] == mute.pid)
+    path = site.root / "profiles" / f"{name}.yaml"
+    path.write_text(path.read_text() + "idle: {stop_after: 1s}\n")
+    assert site.run("plan", "--exit-code").rc == 0
+    found = [one for one in json.loads(site.run("doctor", "--json").out) if "/metrics" in one["what"]]
+    assert [(one["subject"], one["level"]) for one in found] == [(name, "warning")]
+    assert found[0]["remedy"].startswith(f"llamaagent restart {name}")
+    path.write_text(path.read_text().replace("idle: {stop_after: 1s}\n", ""))
+    assert site.run("restart", name).rc == 0
+    assert "/metrics" not in site.run("doctor").out
 
 
 def test_a_stop_reaches_the_very_process_that_was_taken_over(site: Site, hand: Hand) -> None:
@@ -321,6 +339,7 @@ def test_a_name_that_means_nothing_is_a_usage_error(site: Site, hand: Hand) -> N
     assert said.rc == 2
     assert "no running server is called nonsense; there are: " in said.err
     assert "tiny" in said.err
+    assert site.run("import", "walking").rc == 65, "any other word is a file"
 
 
 def test_killed_between_the_files_and_the_rows_it_is_done_by_the_next_call(site: Site, hand: Hand) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.base.errors import LlamaAgentError
-from llamaagent.doctor import alike, host, lockfiles, running, site, storage, times, units
+from llamaagent.doctor import alike, host, lockfiles, running, site, storage, times, units, unmeasured
 from llamaagent.doctor.finding import LEVELS, WARNING, Finding
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ EXAMINATIONS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     running.ports,
     running.strays,
     running.passes,
+    unmeasured.metrics,
     times.spacing,
     times.clock,
     times.zones,
