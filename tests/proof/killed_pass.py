@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 
 from card import read_card
 from shifted import ShiftedClock
@@ -32,7 +33,8 @@ def main() -> None:
     opened = load(Values({}))
     with database(opened, write=True) as db:
         claim(db, opened)
-        ctx = context(opened, db)._replace(clock=clock, checkpoint=checkpoint, read_gpus=read_card)
+        ctx = context(opened, db)._replace(clock=clock, checkpoint=checkpoint)
+        ctx = ctx._replace(read_gpus=partial(read_card, ctx.site_id))
         with suppress(LockHeldError), Lock(opened.database, "pass").take(opened.clock):
             run_pass(ctx)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import statistics
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import apsw
@@ -36,7 +37,7 @@ class Soak:
         self.passer = passer
         self.site = passer.site
         self.clock = ShiftedClock()
-        passer.adjust = lambda ctx: ctx._replace(clock=self.clock, read_gpus=read_card)
+        passer.adjust = lambda ctx: ctx._replace(clock=self.clock, read_gpus=partial(read_card, self.site.id))
         self.rng = random.Random(SEED)
         self.names = [f"p{number:02}" for number in range(PROFILES)]
         self.faults: Counter[str] = Counter()
