@@ -185,6 +185,25 @@ def test_ended_between_eviction_and_lease_it_loses_nothing(
     ]
 
 
+def test_killed_while_the_memory_is_late_it_leaves_the_evicted_to_the_next_pass(one_card: CardedSite) -> None:
+    server = up(one_card, "alpha", 500)
+    one_card.hold(A, server, 450)
+    child = one_card.start("gpus", "allocate", "--evict")
+    eventually(lambda: one_card.site.newest()["alpha"]["status"] == "stopped", "alpha has ended")
+    kill(child.pid)
+    assert child.wait(20) == -9
+    assert one_card.leases() == []
+    one_card.hold(A, server, 0)
+    settle(one_card, "alpha", "running")
+
+
+def test_a_busy_one_goes_where_its_profile_allows_that(one_card: CardedSite) -> None:
+    busy = {"env": {"FAKE_MODE": "busy:1"}}
+    server = up(one_card, "alpha", 500, evict={"when_busy": True}, runtime=busy)
+    done = one_card.run("gpus", "allocate", "--evict")
+    assert (done.rc, living(server)) == (0, False), done
+
+
 def test_what_is_going_anyway_is_waited_for_and_nobody_else_goes(carded: CardedSite) -> None:
     carded.say(aaaa=1000)
     up(carded, "alpha", 400, runtime={"env": {"FAKE_MODE": "slow-term:2"}}, stop={"grace": "20s"})

@@ -63,7 +63,7 @@ def grant_evicting(
     actions = _evictions(room, ctx, by, rows, declared)
     borders = Borders(lambda: gpus, lambda: (None, None))
     carry_out(ctx, Plan(actions), rows, declared, view, borders, [])
-    leaving = frozenset((*evicted, *(one.name for one in holders if one.going)))
+    leaving = frozenset((*evicted, *_going_there(holders, room)))
     _await_ends(ctx, leaving, borders, until)
     while True:
         late = _is_late(ctx, room)  # asked first: what comes back meanwhile is there for the grant
@@ -73,6 +73,12 @@ def grant_evicting(
             if error.reason not in ROOM_HELPS or not late or ctx.clock.monotonic() >= until:
                 raise
         ctx.clock.sleep(_POLL_S)
+
+
+def _going_there(holders: tuple[Running, ...], room: Eviction) -> list[str]:
+    """Those that go anyway and whose room is part of the lease's."""
+    there = {*room.placement.uuids}
+    return [one.name for one in holders if one.going and any(share.uuid in there for share in one.shares)]
 
 
 def _who_goes(
