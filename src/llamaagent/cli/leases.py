@@ -9,7 +9,7 @@ from llamaagent.base.units import UnitError, parse_mib
 from llamaagent.cli.actor import actor
 from llamaagent.cli.output import chosen_format, clean, emit, say
 from llamaagent.cli.rows import moment
-from llamaagent.cli.run import refuse_broken_settings
+from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load
 from llamaagent.cli.spans import until
 from llamaagent.domain.lease import LeaseAsk
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
     from llamaagent.domain.instance import Identity
     from llamaagent.domain.lease import Lease
+    from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.leases import Granted
 
 _COLUMNS = (
@@ -43,7 +44,7 @@ def allocate(values: Values) -> int:
     """Lend cards to whoever asks, or refuse (77) and name the holders."""
     opened = _opened(values)
     ask = _ask(values, opened)
-    granted = _grant(opened, ask, "gpus allocate")
+    granted = _grant(values, opened, ask, "gpus allocate")
     if chosen_format(values) != "table":
         row = {**ask._asdict(), "lease_id": granted.lease_id, "gpus": list(granted.placement.uuids)}
         row |= {"exclusive": ask.need.exclusive, "holder": actor().name, "created_ts": granted.ts}
@@ -107,7 +108,7 @@ def run(values: Values) -> int:
         return NOT_FOUND
     opened = _opened(values)
     ask = _ask(values, opened, identify(os.getpid()), " ".join(command))
-    granted = _grant(opened, ask, "gpus run")
+    granted = _grant(values, opened, ask, "gpus run")
     lease_id = granted.lease_id
     child = prepare(command, {**os.environ, **visible(granted), LEASE: str(lease_id)})
     try:
@@ -158,19 +159,50 @@ def _ask(
     )
 
 
-def _grant(opened: Opened, ask: LeaseAsk, action: str) -> Granted:
+def _grant(values: Values, opened: Opened, ask: LeaseAsk, action: str) -> Granted:
     """Lend them. Raises RefusedError with who has the cards."""
     from llamaagent.reconcile.gates import HeldError
-    from llamaagent.reconcile.leases import grant
+    from llamaagent.reconcile.leases import ROOM_HELPS, grant
 
+    patience_s = _patience_s(values)
     with database(opened, write=True) as db:
         claim(db, opened)
+        ctx = context(opened, db)
         try:
-            return grant(context(opened, db), ask, actor(), action)
+            try:
+                return grant(ctx, ask, actor(), action)
+            except HeldError as error:
+                if patience_s is None or error.reason not in ROOM_HELPS:
+                    raise
+            return _grant_evicting(values, opened, ctx, ask, action, patience_s)
         except HeldError as error:
-            raise RefusedError(
-                f"refused, {error.reason}: {clean(str(error))}", hint="llamaagent gpus"
-            ) from error
+            hint = "llamaagent gpus"
+            raise RefusedError(f"refused, {error.reason}: {clean(str(error))}", hint=hint) from error
+
+
+def _patience_s(values: Values) -> float | None:
+    """With --evict: how long the pass lock and memory are waited for; without it None. Raises UsageError."""
+    if values.flag("evict"):
+        return timeout_s(values)
+    if values.text("timeout") is not None:
+        raise UsageError("--timeout says how long to wait for those that make way: it goes with --evict")
+    return None
+
+
+def _grant_evicting(
+    values: Values, opened: Opened, ctx: Context, ask: LeaseAsk, action: str, patience_s: float
+) -> Granted:
+    """Lend them with others making way, and no pass meanwhile. Raises HeldError, or LockHeldError."""
+    from llamaagent.reconcile.leaseroom import grant_evicting
+    from llamaagent.store.locks import Lock
+
+    def told(names: tuple[str, ...]) -> None:
+        if not values.flag("quiet"):
+            say(f"evicts {', '.join(names)}, and waits for the memory")
+
+    until = ctx.clock.monotonic() + patience_s
+    with Lock(opened.database, "pass").take(ctx.clock, patience_s):
+        return grant_evicting(ctx, ask, actor(), action, until, told)
 
 
 def _gpus(values: Values) -> int | tuple[str, ...]:

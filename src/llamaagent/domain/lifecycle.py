@@ -62,7 +62,7 @@ TABLE: tuple[Transition, ...] = (
     *_at(_UP, act.HOLD, "a changed profile is refused: the old launch runs on"),
     *_at(_UP, act.GUARD, "too many would be retired at once: it runs on"),
     *_from(_UP, act.STOP, st.STOPPING, "not wanted, changed, unhealthy for too long, or it never became healthy"),
-    *_from(_UP, act.EVICT, st.STOPPING, "a higher priority needs its room"),
+    *_from(_UP, act.EVICT, st.STOPPING, "a higher priority, or a lease that may evict, needs its room"),
     *_at((st.STOPPING,), act.SIGNAL, "the next signal is due"),
     *_at((st.STOPPING,), act.STUCK, "it lives on after SIGKILL: told, and it keeps what it holds"),
     *_from((*_UP, st.STOPPING), act.END, st.STOPPED, "gone as asked, or nothing was wrong (a reboot)"),

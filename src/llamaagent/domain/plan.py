@@ -23,7 +23,7 @@ GIVE_UP = "give_up"  # error stays error: not launched again until something cha
 ROLLBACK = "rollback"  # the newest revision is refused, the last healthy one is in force
 DETACH = "detach"  # an operator: forgotten, left running
 FORGET = "forget"  # an operator's rm: stopped or error -> deleted
-EVICT = "evict"  # -> stopping, to make room for a higher priority
+EVICT = "evict"  # -> stopping, to make room for a higher priority or for a lease
 WAIT = "wait"  # wanted, and room is being made for it
 
 # Reasons that users and scripts may rely on; docs/reasons.md explains each (a test holds the two together).
@@ -76,7 +76,7 @@ REASONS = (
     "changed-file",  # a file that stood in the way of the last launch is another one now
     "removed",  # an operator's rm
     "imported",  # a launch of another program's, out of its database
-    "evicted",  # made way for a higher priority, and waits for room
+    "evicted",  # made way for a higher priority or a lease, and waits for room
     "queued",  # it would fit, but others wait in front of it for that room
 )
 # A launch held for one of these waits for room; between them it does not lose its place in the line.
@@ -106,7 +106,7 @@ class Action(NamedTuple):
     cards: tuple[
         tuple[str, int], ...
     ] = ()  # START: where it goes; WAIT: where it will go; uuid and MiB of each
-    partner: str | None = None  # EVICT: for whom
+    partner: str | None = None  # EVICT: for which profile
 
 
 class Plan(NamedTuple):

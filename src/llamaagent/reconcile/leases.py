@@ -18,7 +18,7 @@ from llamaagent.store.quotas import QuotaStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.actor import Actor
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from llamaagent.domain.sample import GpuSample
     from llamaagent.reconcile.context import Context
 
+# Refusals against which room may help: where a quota leaves only the cards that the project has already, room on those.
+ROOM_HELPS = frozenset({"gpu-memory", "quota"})
 _DEPTH = 64  # of a tree of processes
 _TRIES = 3
 
@@ -60,26 +62,27 @@ class Granted(NamedTuple):
     cards: tuple[GpuSample, ...]
 
 
-def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str) -> Granted:
-    """Lend cards, or raise HeldError with the arithmetic and the holders.
+def grant(ctx: Context, ask: LeaseAsk, by: Actor, action: str, evicted: tuple[str, ...] = ()) -> Granted:
+    """Lend cards, or raise HeldError with the arithmetic and the holders. evicted: who made way, for the audit log.
 
     Nobody else is given anything meanwhile: looking and writing are one transaction.
     """
     settle_leases(ctx)
-    gpus = _read_cards(ctx)
+    gpus = read_cards(ctx)
     now = ctx.clock.now()
     with ctx.db:
         ctx.samples.know_gpus(gpus.cards, boot_id(ctx.host), now)
-        given = _placed(ctx, ask, gpus)
+        given = placed(ctx, ask, gpus, lambda one: _place(ctx, one, gpus))
         user_id = AuditStore(ctx.db).know(by, now)
         lease_id = LeaseStore(ctx.db).add(ask, given, by.name, user_id, now)
         details = {"gpus": list(given.uuids), "memory_mib": ask.memory_mib, "project": ask.project}
         details |= {"reason": ask.reason, "expires_ts": ask.expires_ts}
+        details |= {"evicted": list(evicted)} if evicted else {}
         AuditStore(ctx.db).note(by, action, ("gpu", str(lease_id)), now, details)
     return Granted(lease_id, now, given, gpus.cards)
 
 
-def _read_cards(ctx: Context) -> GpuReading:
+def read_cards(ctx: Context) -> GpuReading:
     """The cards as they are. Somebody who asks is worth a second try: another program may just be asking the driver."""
     found = ctx.read_gpus()
     for _ in range(_TRIES - 1):
@@ -91,8 +94,10 @@ def _read_cards(ctx: Context) -> GpuReading:
     return found
 
 
-def _placed(ctx: Context, ask: LeaseAsk, gpus: GpuReading) -> Placement:
-    """Where it goes within quota and room. Raises HeldError."""
+def placed(
+    ctx: Context, ask: LeaseAsk, gpus: GpuReading, place_ask: Callable[[LeaseAsk], Placement]
+) -> Placement:
+    """Where it goes within quota and room. place_ask: where within room alone. Either raises HeldError."""
     found = limits(ctx, ask.project)
     if found:
         uses, _ = usage(QuotaStore(ctx.db), ask.project, windows_of(found), ctx.clock.now())
@@ -100,7 +105,7 @@ def _placed(ctx: Context, ask: LeaseAsk, gpus: GpuReading) -> Placement:
     count = ask.gpus if isinstance(ask.gpus, int) else 0
 
     def on(names: tuple[str, ...] | None) -> Placement:
-        return _place(ctx, ask if names is None else ask._replace(gpus=names), gpus)
+        return place_ask(ask if names is None else ask._replace(gpus=names))
 
     return place_on_cards(ctx, ask.project, found, gpus, on, count)
 
@@ -115,14 +120,19 @@ def _place(ctx: Context, ask: LeaseAsk, gpus: GpuReading) -> Placement:
         found = place(ask.need, given, ctx.settings.headroom.gpu_memory_mib)
     if isinstance(found, Placement):
         found = refused_together(found.uuids) or found
-    if isinstance(found, Placement):
-        return found
+    if isinstance(found, Refusal):
+        raise refused(ctx, ask, gpus, found)
+    return found
+
+
+def refused(ctx: Context, ask: LeaseAsk, gpus: GpuReading, found: Refusal) -> HeldError:
+    """The refusal in the words of a lease, with those who have the cards."""
     told = named_holders(ctx, gpus, ctx.instances.newest())
     detail = found.detail
     if ask.memory_mib is None and found.reason == "gpu-memory":
         detail = _none_free(ask)
     who = "; ".join(f"{one.name.removesuffix('_holders')}: {one.value}" for one in told)
-    raise HeldError(found.reason, f"{detail}; {who}" if who else detail, (*found.arithmetic, *told))
+    return HeldError(found.reason, f"{detail}; {who}" if who else detail, (*found.arithmetic, *told))
 
 
 def _none_free(ask: LeaseAsk) -> str:

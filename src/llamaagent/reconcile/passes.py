@@ -104,7 +104,7 @@ def run_pass(ctx: Context, *, sample: bool = True) -> PassResult:
         plan = _line_up(ctx, plan, declared, rows, view, asked)
         if (
             not plan.actions
-            or not _carry_out(ctx, plan, rows, declared, view, borders, done)
+            or not carry_out(ctx, plan, rows, declared, view, borders, done)
             or ctx.clock.monotonic() >= until
         ):
             break
@@ -169,11 +169,15 @@ def _settle_cut(ctx: Context) -> None:
 
 def preview(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
     """What a pass would do now. Writes nothing."""
-    hashes = ctx.wishes.last_hashes()
-    declared = _join_declared(ctx, hashes)
-    rows, view = _look(ctx, declared, ctx.clock.monotonic() + PASS_S)
-    plan = decide(world(ctx, declared, rows, view))
+    plan, rows, view, declared = glance(ctx)
     return _line_up(ctx, plan, declared, rows, view, _Asked(ctx)), rows, view, declared
+
+
+def glance(ctx: Context) -> tuple[Plan, tuple[Instance, ...], View, Declared]:
+    """The world now and what it calls for, whether there is room for that or not. Writes nothing."""
+    declared = _join_declared(ctx, ctx.wishes.last_hashes())
+    rows, view = _look(ctx, declared, ctx.clock.monotonic() + PASS_S)
+    return decide(world(ctx, declared, rows, view)), rows, view, declared
 
 
 def _line_up(
@@ -215,7 +219,7 @@ def _adopt(ctx: Context, declared: Declared) -> bool:
     return adopt_strays(ctx, declared)
 
 
-def _carry_out(
+def carry_out(
     ctx: Context,
     plan: Plan,
     rows: Iterable[Instance],
@@ -275,7 +279,7 @@ def stop_everything(ctx: Context, timeout_s: float = 60.0) -> None:
             return
         subjects = world(ctx, declared, rows, view).subjects
         plain = tuple(subject._replace(override=None) for subject in subjects)
-        _carry_out(
+        carry_out(
             ctx, decide(World(ctx.clock.now(), plain, approved=True)), rows, declared, view, borders, []
         )
         _watch_stops(ctx, min(until, ctx.clock.monotonic() + 1))

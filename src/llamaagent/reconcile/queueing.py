@@ -13,6 +13,7 @@ from llamaagent.domain.queue import Turn, Waiting, among, in_order
 from llamaagent.domain.queue import line_up as turns
 from llamaagent.domain.remedy import would_fit
 from llamaagent.reconcile.cardgate import refused
+from llamaagent.reconcile.evicting import eviction_of
 from llamaagent.reconcile.gates import Asking, HeldError, asking, cards
 from llamaagent.reconcile.holding import running
 from llamaagent.reconcile.quotas import priority_of
@@ -134,24 +135,7 @@ def _evictions(
             Arithmetic("for_priority", one.priority),
             Arithmetic("idle_s", victim.idle_s),
         )
-        now = ctx.clock.now()
-        # As with idleness, the next look asks again for requests before a signal; one that loads cannot have any.
-        loads = row.status == st.LOADING
-        signal, due = ("TERM", now + profile.stop.grace_s) if loads else (None, now + profile.stop.drain_s)
-        made.append(
-            Action(
-                act.EVICT,
-                victim.name,
-                row.id,
-                "evicted",
-                detail,
-                figures,
-                signal,
-                due,
-                cards=tuple((share.uuid, share.memory_mib) for share in victim.shares),
-                partner=one.name,
-            )
-        )
+        made.append(eviction_of(ctx, victim, row, profile, detail, figures)._replace(partner=one.name))
     return made
 
 

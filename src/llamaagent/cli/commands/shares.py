@@ -18,6 +18,16 @@ _REASON = Opt("reason", ("--reason",), "What for; others see it.", "text", "TEXT
 _PROJECT = Opt(
     "project", ("--project",), "The project that it counts for (default `default`).", "text", "NAME"
 )
+_EVICT = Opt(
+    "evict", ("--evict",), "Make room: stop instances of ours that are idle, not pinned and not too young."
+)
+_PATIENCE = Opt(
+    "timeout",
+    ("--timeout",),
+    "With --evict: how long to wait until they are gone (default 60s).",
+    "text",
+    "TIME",
+)
 _RESOURCES = "instances, cpus, memory, gpus, gpu_hours, tokens, energy (kWh), max_priority"
 
 SHARES = (
@@ -36,9 +46,21 @@ SHARES = (
         "Reserve cards for yourself, or be told who has them.\n\n"
         "Whole cards that nobody uses, or with --gpu-memory a part of one. Prints the variables that make programs use "
         "just these (for `eval`), and the number of the lease on standard error. Exit code 77: there is no room, or a "
-        "quota says no; the holders are named.",
+        "quota says no; the holders are named. With --evict instances make way that may be evicted; a pass brings them "
+        "back when there is room again.",
         "leases:allocate",
-        (_GPUS, _MEMORY, _EXCLUSIVE, _LEASE_FOR, _LEASE_UNTIL, _REASON, _PROJECT, *LISTING),
+        (
+            _GPUS,
+            _MEMORY,
+            _EXCLUSIVE,
+            _LEASE_FOR,
+            _LEASE_UNTIL,
+            _REASON,
+            _PROJECT,
+            _EVICT,
+            _PATIENCE,
+            *LISTING,
+        ),
         (),
         'eval "$(llamaagent gpus allocate --gpus 2 --for 4h --reason training)"',
     ),
@@ -60,7 +82,7 @@ SHARES = (
         "128 and the signal that ended it, 127 for a command that is not there, 77 when there is no room. The lease "
         "ends with the command, whatever becomes of this program.",
         "leases:run",
-        (_GPUS, _MEMORY, _EXCLUSIVE, _LEASE_FOR, _LEASE_UNTIL, _REASON, _PROJECT),
+        (_GPUS, _MEMORY, _EXCLUSIVE, _LEASE_FOR, _LEASE_UNTIL, _REASON, _PROJECT, _EVICT, _PATIENCE),
         (Arg("command", "The command with its words.", many=True, required=True, rest=True),),
         "llamaagent gpus run --gpu-memory 20GiB -- python train.py --epochs 3",
     ),
