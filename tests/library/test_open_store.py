@@ -63,7 +63,8 @@ def test_opening_loads_nothing_that_only_the_agent_needs(tmp_path: Path) -> None
     )
     done = python(
         tmp_path,
-        f"import sys, llamaagent; llamaagent.open_store().config.get('a'); print([m for m in {heavy} if m in sys.modules])",
+        "import sys, llamaagent; llamaagent.open_store().config.get('a');"
+        f"print([m for m in {heavy} if m in sys.modules])",
     )
 
     assert done.stdout == "[]\n", done.stderr

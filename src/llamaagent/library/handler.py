@@ -1,7 +1,7 @@
 """A logging handler that writes to the table `logs`, from a thread of its own.
 
 It never raises into the program that logs and never makes it wait: lines go through a bounded queue, and when that
-is full (a database that stays locked), further ones are counted and dropped, which a line says afterwards.
+is full (a database that stays locked, a full disk), further ones are counted and dropped, which a line says later.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _BATCH = 200
 _FLUSH_S = 5.0
+_AGAIN_S = 0.5  # until lines that could not be stored are tried again
 _OURS = "llamaagent.library"  # warns of a store in trouble: not to be told to that store
 
 
@@ -87,18 +88,27 @@ class DatabaseHandler(logging.Handler):
                 if not self._waiting:
                     return
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-                lost, self.dropped = self.dropped, 0
-                self._busy = True
-            if lost:
-                text = f"{lost} line{'s' * (lost != 1)} dropped: the queue was full"
-                batch.append(Event(self._clock.now(), "warning", text, "llamaagent.library"))
-            try:
-                self._store.logs.add_many(batch)
-            except Exception as error:  # noqa: BLE001 - nobody above this thread could do anything
-                logging.getLogger(_OURS).warning("log lines lost: %s", error)
+                lost, self._busy = self.dropped, True
+            stored = self._store_lines(batch, lost)
             with self._change:
+                if stored:
+                    self.dropped -= lost
+                elif self._store.kind == "file" and not self._ended:
+                    self._waiting.extendleft(reversed(batch))
+                    self._change.wait_for(lambda: self._ended, _AGAIN_S)
                 self._busy = False
                 self._change.notify_all()
+
+    def _store_lines(self, batch: list[Event], lost: int) -> bool:
+        told = []
+        if lost:
+            text = f"{lost} line{'s' * (lost != 1)} dropped: the queue was full"
+            told.append(Event(self._clock.now(), "warning", text, _OURS))
+        try:
+            return self._store.logs.add_many([*batch, *told])
+        except Exception as error:  # noqa: BLE001 - nobody above this thread could do anything
+            logging.getLogger(_OURS).warning("log lines lost: %s", error)
+            return True
 
     def flush(self) -> None:
         """Wait until the queue is empty, five seconds at most."""
