@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 import apsw
 
-from llamaagent.base.errors import LlamaAgentError
+from llamaagent.base.errors import LlamaAgentError, StorageError
 from llamaagent.store.connect import forsake, has_moved, open_database
 from llamaagent.store.errors import translate
 from llamaagent.store.upgrade import upgrade
@@ -71,9 +71,17 @@ class Connections:
                 forsake(self._writer)
                 self._writer = None
             if self._writer is None:
-                self._writer = open_database(self._path, busy_timeout_ms=self._busy_timeout_ms)
+                self._writer = self._open_writer()
             with translate(self._path):
                 yield self._writer
+
+    def _open_writer(self) -> apsw.Connection:
+        """Open for writing. Raises StorageError where SQLite would open for reading instead, and say nothing."""
+        db = open_database(self._path, busy_timeout_ms=self._busy_timeout_ms)
+        if db.readonly("main"):
+            db.close()
+            raise StorageError(f"{self._path} may not be written by this account")
+        return db
 
     def close(self) -> None:
         """Close what is open; a connection that its thread is using right now is closed when the thread lets go."""
