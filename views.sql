@@ -629,7 +629,10 @@ SELECT
     context_json AS context,
     error_type,
     error_message,
-    pass_id
+    pass_id,
+    stack_trace,
+    model_path,
+    prompt_preview
 FROM logs;
 
 -- Cards with their newest sample, who holds memory on them, and what is reserved. throttle: why the clocks are not

@@ -21,6 +21,7 @@ from llamaagent.report import html
 from llamaagent.report.series import read_columns, read_definitions, span_window
 from llamaagent.sql import statements
 from llamaagent.store.connect import open_database
+from llamaagent.store.events import EventFilter, EventStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,13 +46,12 @@ def questions(db: Any, now: int) -> dict[str, Callable[[], object]]:
         return lambda: [read_columns(db, definitions, page, statements("report"), window) for page in pages]
 
     hours = "SELECT project, sum(card_s) / 3600.0 FROM v_gpu_seconds WHERE resolution_s = 3600 AND ts >= :ts GROUP BY 1"
-    search = {"since": 0, "source": None, "text": "number 7", "level": 0, "limit": 100}
     return {
         "last hour": ask("SELECT * FROM v_system_summary"),
         "v_active_containers": ask("SELECT * FROM v_active_containers"),
         "GPU hours, 1 day": ask(hours, ts=now - DAY_S),
         "GPU hours, 30 days": ask(hours, ts=now - 30 * DAY_S),
-        "search in logs": ask(statements("commands").list_events, **search),
+        "search in logs": lambda: EventStore(db).search(EventFilter(text="number 7")),
         "day chart": chart(1),
         "month chart": chart(30),
         "year chart": chart(365),

@@ -1,6 +1,24 @@
 """llamaagent: llama-server instances declared in YAML, kept running, recorded in SQLite, reported as static pages.
 
-Importing this package costs nothing.
+Importing this package costs nothing. For programs: `llamaagent.open_store()`, `llamaagent.DatabaseHandler`
+(docs/python.md).
 """
 
 __version__ = "0.1.0"
+__all__ = ["DatabaseHandler", "__version__", "open_store"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.library.handler import DatabaseHandler
+    from llamaagent.library.opening import open_store
+
+_PLACES = {"open_store": "opening", "DatabaseHandler": "handler"}
+
+
+def __getattr__(name: str) -> object:
+    """Give what programs use, loaded when it is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'llamaagent' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"llamaagent.library.{_PLACES[name]}"), name)

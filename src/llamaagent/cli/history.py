@@ -1,4 +1,4 @@
-"""`history`, `why`, `events`: what happened, newest first."""
+"""`history`, `why`: what happened, newest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from llamaagent.cli.spec import Values
     from llamaagent.store.types import Connection
 
-_LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 _HISTORY = ("instance_id", "profile", "launched", "ended", "status", "reason", "exit", "restarts",
             "peak_memory_mib", "build", "commit")  # fmt: skip
 
@@ -96,22 +95,4 @@ def why(values: Values) -> int:
         from llamaagent.cli.output import say
 
         say("no decisions yet")
-    return 0
-
-
-def events(values: Values) -> int:
-    """The agent's own log."""
-    opened = load(values)
-    given = {
-        "since": since(values, opened.clock.now()),
-        "source": values.text("source"),
-        "text": values.text("grep"),
-    }
-    with reading(opened) as db:
-        level = _LEVELS[values.text("level") or "debug"]
-        limit = values.number("limit")
-        table = select(db, "list_events", {**given, "level": level, "limit": 100 if limit is None else limit})
-    for row in table.rows:
-        row["time"] = moment(row["ts"])
-    emit(values, table.rows, table.columns, shown=("time", "level", "source", "message"), empty="no events")
     return 0

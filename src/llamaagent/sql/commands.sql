@@ -30,14 +30,6 @@ SELECT id, ts, last_ts, count, profile, instance_id, action, reason, detail, ari
  ORDER BY last_ts DESC, id DESC
  LIMIT :limit;
 
--- name: list_events
-SELECT id, ts, level, source, category, message, context
-  FROM v_events
- WHERE ts >= :since AND (:source IS NULL OR source = :source) AND (:text IS NULL OR instr(lower(message), lower(:text)))
-   AND CASE level WHEN 'debug' THEN 0 WHEN 'info' THEN 1 WHEN 'warning' THEN 2 ELSE 3 END >= :level
- ORDER BY ts DESC, id DESC
- LIMIT :limit;
-
 -- name: list_gpus
 SELECT idx, uuid, name, vendor, status, driver, pci_bus_id, memory_total_mib, memory_used_mib, memory_free_mib,
        reserved_mib, utilization_percent, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz,

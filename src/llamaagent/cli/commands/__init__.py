@@ -27,10 +27,11 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     from llamaagent.cli.commands.database import DATABASE_CARE
     from llamaagent.cli.commands.exports import EXPORTS
     from llamaagent.cli.commands.files import FILES
+    from llamaagent.cli.commands.keyvalue import KEY_VALUES
     from llamaagent.cli.commands.neighbours import NEIGHBOUR_COMMANDS
     from llamaagent.cli.commands.shares import SHARES
     from llamaagent.cli.commands.steer import STEER
 
     return (
-        *LOOK, *STEER, *FILES, *SHARES, *DATA_COMMANDS, *DATABASE_CARE, *NEIGHBOUR_COMMANDS, *EXPORTS,
+        *LOOK, *STEER, *FILES, *SHARES, *DATA_COMMANDS, *KEY_VALUES, *DATABASE_CARE, *NEIGHBOUR_COMMANDS, *EXPORTS,
     )  # fmt: skip
