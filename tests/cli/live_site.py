@@ -52,7 +52,7 @@ _VOLATILE = (
     (r"healthy \d+ s after", "healthy N s after"),
     (r"\(\d+ times, last TIME\)", "(N times, last TIME)"),
     (r"last pass \d+s ago", "last pass Ns ago"),
-    (r"(running)  \d+(?:s|m)", r"\1  AGE"),
+    (r"(running|for)  ?\d+(?:s|m)", r"\1  AGE"),
 )
 _COLUMNS = {
     "PID",
