@@ -23,23 +23,23 @@ def listed(site: Site, *words: str) -> dict[tuple[str, str], dict[str, object]]:
 
 def test_limits_use_and_users_are_shown_before_any_pass_and_after(fake_site: Site) -> None:
     fake_site.settings(
-        projects={"research": {"instances": 3, "cpus": 4, "memory": "8GiB", "tokens": "5M/day"}}
+        projects={"research": {"instances": 3, "cpus": 1.6, "memory": "8GiB", "tokens": "5M/day"}}
     )
-    assert listed(fake_site)["research", "cpus"]["amount"] == 4000
+    assert listed(fake_site)["research", "cpus"]["amount"] == 1600
     assert not os.path.exists(fake_site.database)  # looking makes nothing
-    fake_site.profile("alpha", project="research", resources={"cpus": 2.5, "memory": "6GiB"})
-    fake_site.profile("beta", project="research", resources={"cpus": 1})
+    fake_site.profile("alpha", project="research", resources={"cpus": 1, "memory": "6GiB"})
+    fake_site.profile("beta", project="research", resources={"cpus": 0.4})
     fake_site.profile("other")
     fake_site.settle()
     rows = listed(fake_site)
     assert set(rows) == {("research", name) for name in ("instances", "cpus", "memory", "tokens")}
     cpus = rows["research", "cpus"]
-    assert (cpus["used"], cpus["unit"], cpus["used_by"]) == (3500, "milli", {"alpha": 2500, "beta": 1000})
-    assert (cpus["origin"], cpus["settings_amount"], cpus["until_ts"]) == ("settings", 4000, None)
+    assert (cpus["used"], cpus["unit"], cpus["used_by"]) == (1400, "milli", {"alpha": 1000, "beta": 400})
+    assert (cpus["origin"], cpus["settings_amount"], cpus["until_ts"]) == ("settings", 1600, None)
     assert rows["research", "tokens"]["window_s"] == 86400
     printed = fake_site.run("quota").out.splitlines()
     assert "research  instances  2     3       ######....  settings  alpha 1, beta 1" in printed
-    assert "research  cpus       3.5   4       ########..  settings  alpha 2.5, beta 1" in printed
+    assert "research  cpus       1.4   1.6     ########..  settings  alpha 1, beta 0.4" in printed
     assert (
         "default   instances  1     none    -           -         other 1" in printed
     )  # used without a limit
