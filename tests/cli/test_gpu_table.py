@@ -91,7 +91,14 @@ def test_who_is_on_a_card(capsys: pytest.CaptureFixture[str]) -> None:
         plain | {"instance_id": 1, "holder": "qwen", "memory_mib": 900},
         plain | {"instance_id": 2, "holder": "gemma", "memory_mib": 400, "exclusive": True},
         plain
-        | {"instance_id": None, "holder": "bob", "memory_mib": 300, "kind": "lease", "lease_id": 3, "reason": "a test"},
+        | {
+            "instance_id": None,
+            "holder": "bob",
+            "memory_mib": 300,
+            "kind": "lease",
+            "lease_id": 3,
+            "reason": "a test",
+        },
     ]
     lines = printed(capsys, {"holders": holders, "reservations": reservations})
     assert [line.split() for line in lines[3:]] == [

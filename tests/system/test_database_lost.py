@@ -85,7 +85,7 @@ def test_deleted_database_the_rows_are_written_again(site: Site) -> None:
 
 
 def test_adopted_servers_are_no_strangers_afterwards(site: Site) -> None:
-    site.profile("alpha", **PLAIN)
+    site.profile("alpha", **PLAIN | {"restart": {"backoff": "1m"}})  # long enough to be seen down
     site.settle()
     lose(site)
     row = site.settle()["alpha"]

@@ -122,11 +122,12 @@ SELECT id, tokens_seen, active_ts, active_boottime_s, probe_tokens FROM instance
 
 -- name: note_activity
 -- Moves only when there is something new: more tokens than before without those of our own probes, or a counter that
--- began anew. One that was never used counts from when it became healthy.
+-- began anew. One that was never used counts from when it became healthy. Tokens of our own that are stored before the
+-- server has counted them are no debt of the users'.
 UPDATE instances
    SET active_ts = CASE WHEN active_ts IS NULL AND NOT :used AND coalesce(:tokens - probe_tokens, 0) <= 0
                         THEN coalesce(ready_ts, :ts) ELSE :ts END,
-       active_boottime_s = :boottime_s, tokens_seen = coalesce(:tokens - probe_tokens, tokens_seen)
+       active_boottime_s = :boottime_s, tokens_seen = coalesce(max(:tokens - probe_tokens, 0), tokens_seen)
  WHERE id = :id
    AND (active_ts IS NULL OR :used
         OR :tokens - probe_tokens > coalesce(tokens_seen, -1) OR :tokens < tokens_seen);
