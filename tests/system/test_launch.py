@@ -156,7 +156,7 @@ def test_a_name_on_path_is_looked_up_once_and_remembered(site: Site, tmp_path: P
     wrapper.write_text(f'#!/bin/sh\nexec "{site.binary}" "$@"\n')
     wrapper.chmod(0o700)
     site.settings(binary="llama-server")
-    site.profile("alpha")
+    site.profile("alpha", restart={"backoff": "1m"})  # long enough to be seen down
     row = {}
     for path in (f"{folder}:{site.env['PATH']}", site.env["PATH"]):
         site.env["PATH"] = path

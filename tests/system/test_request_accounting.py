@@ -123,7 +123,7 @@ def test_two_hundred_requests_while_passes_run_and_one_is_killed(site: Site) -> 
 
 
 def test_requests_just_before_a_server_is_killed_are_counted(site: Site) -> None:
-    site.profile("alpha")
+    site.profile("alpha", restart={"backoff": "1m"})  # long enough to be seen down
     row = site.settle()["alpha"]
     expected = sorted(figures(complete(row["port"], f"{word} and", 6)) for word in WORDS[:10])
     # The answer leaves a moment before the server's own log thread has written the last line.
@@ -138,6 +138,7 @@ def test_requests_just_before_a_server_is_killed_are_counted(site: Site) -> None
     site.settle("error")
     assert stored(site, "alpha") == expected
     assert site.newest()["alpha"]["exit_signal"] == 9
+    site.edit("UPDATE instances SET retry_ts = NULL")
     site.settle()
     assert stored(site, "alpha") == expected
 
