@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -468,3 +469,12 @@ def test_the_defaults_of_the_settings_are_in_it(agent: Agent, site: Path) -> Non
     (site / "llamaagent.yaml").write_text("binary: /bin/true\ndefaults: {args: {threads: 7}}\n")
 
     assert preset_sections(agent("export", "presets", cwd=site).stdout)["tiny"]["threads"] == "7"
+
+
+def test_the_command_that_show_prints_is_read_back_by_a_shell(agent: Agent, evil: Path) -> None:
+    """Paths of secrets with blanks and quotes in them too."""
+    line = agent("show", "file", "--command", cwd=evil).stdout
+    words = shlex.split(line)
+    assert "LLAMA_ARG_API_KEY_FILE=/run/a key" in words
+    assert f"HF_TOKEN=$(cat '{evil.parent / 'hf token'}')" in words
+    assert words[words.index("--model") - 1 :] == launch_words(agent, evil, "file")
