@@ -137,7 +137,8 @@ def test_vacuum_is_refused_during_a_pass(agent: Agent, home: Path) -> None:
     agent("db", "init")
     path = home / "data" / "llamaagent" / "llamaagent.db"
     with Lock(str(path), "pass").take(SystemClock()):
-        agent("db", "vacuum", code=75)
+        refused = agent("db", "vacuum", code=75)
+    assert (refused.stdout, "pass" in refused.stderr) == ("", True)
 
 
 @pytest.mark.root

@@ -254,12 +254,18 @@ def unused_port() -> int:
     ],
 )
 def test_a_source_that_cannot_be_meant_is_wrong_usage(agent: Agent, folder: Path, source: str) -> None:
-    agent("models", "pull", source, "-o", folder, code=2)
+    refused = agent("models", "pull", source, "-o", folder, code=2)
+    assert (refused.stdout, bool(refused.stderr), folder.exists()) == ("", True, False)
 
 
 @pytest.mark.parametrize("source", ["hf:nonsense", "hf:../..:Q4", "hf:a/b/c"])
 def test_a_repository_that_cannot_be_meant_is_bad_input(agent: Agent, folder: Path, source: str) -> None:
-    agent("models", "pull", source, "-o", folder, code=65)
+    refused = agent("models", "pull", source, "-o", folder, code=65)
+    assert (refused.stdout, source.removeprefix("hf:") in refused.stderr, folder.exists()) == (
+        "",
+        True,
+        False,
+    )
 
 
 def test_two_at_once_do_not_write_into_each_others_file(

@@ -115,6 +115,7 @@ def test_refused(db: apsw.Connection, statement: str) -> None:
 @pytest.mark.parametrize("reference", ["env:HF_TOKEN", "file:/run/secrets/hf"])
 def test_a_reference_to_a_secret_is_taken(db: apsw.Connection, reference: str) -> None:
     db.execute("UPDATE models SET hf_token = :reference", {"reference": reference})
+    assert db.execute("SELECT hf_token FROM models").fetchall() == [(reference,)]
 
 
 def test_a_profile_has_one_live_instance_and_any_number_of_ended_ones(db: apsw.Connection) -> None:

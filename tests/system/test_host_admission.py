@@ -65,7 +65,8 @@ def test_a_change_counts_what_the_old_one_frees(fake_site: Site) -> None:
     first = fake_site.settle()["alpha"]["id"]
     fake_site.profile("alpha", resources={"cpus": cores}, args={"threads": 2})
     eventually(lambda: fake_site.once() and fake_site.newest()["alpha"]["id"] != first, "it is changed", 40)
-    fake_site.settle()
+    assert fake_site.settle()["alpha"]["status"] == "running"
+    assert not fake_site.rows("SELECT id FROM decisions WHERE action = 'hold'")
 
 
 def test_a_download_does_not_fill_the_disk(fake_site: Site) -> None:

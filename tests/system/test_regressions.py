@@ -80,6 +80,7 @@ def test_strays_that_nobody_wants_any_more_are_found_and_stopped(fake_site: Site
             os.unlink(fake_site.database + suffix)
     fake_site.profile("alpha", state="stopped")
     eventually(lambda: fake_site.once("-q") and not fake_site.live(), "stopped")
+    assert fake_site.newest()["alpha"]["status"] == "stopped"
 
 
 def test_waiting_passes_count_no_probes_of_their_own(fake_site: Site) -> None:

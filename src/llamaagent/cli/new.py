@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.config.catalogue import Catalogue
+    from llamaagent.domain.profile import Profile
+    from llamaagent.domain.settings import Fault
 
 
 def run(values: Values) -> int:
@@ -66,8 +68,10 @@ def _is_there(opened: Opened, path: str) -> bool:
     return any(os.path.exists(os.path.join(folder, path)) for folder in ("/", *folders))
 
 
-def _check(values: Values, opened: Opened, name: str, text: str) -> None:
-    """Load the text as a pass would, beside this site's settings. Raises BadInputError with what it would refuse."""
+def load_beside(
+    values: Values, opened: Opened, name: str, text: str
+) -> tuple[tuple[Profile, ...], list[Fault]]:
+    """The profiles of a text loaded as a pass would, beside this site's settings, and what is said about the text."""
     import tempfile
 
     from llamaagent.config.load import load_site
@@ -84,7 +88,12 @@ def _check(values: Values, opened: Opened, name: str, text: str) -> None:
             now=opened.clock.now(),
             asking=asking(opened.places),
         )
-    faults = [fault for fault in site.faults if fault.file == path]
+    return site.profiles, [fault for fault in site.faults if fault.file == path]
+
+
+def _check(values: Values, opened: Opened, name: str, text: str) -> None:
+    """Raises BadInputError with what a pass would refuse in the text; says what it would only mention."""
+    _, faults = load_beside(values, opened, name, text)
     if any(fault.severity == "error" for fault in faults):
         raise BadInputError(
             "\n  ".join(["the profile would be refused:", *(fault.message for fault in faults)])

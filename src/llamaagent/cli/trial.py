@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING
 
-from llamaagent.cli.new import named_schema, profile_folder, write_new
-from llamaagent.cli.site import asking
+from llamaagent.cli.new import load_beside, named_schema, profile_folder, write_new
 
 if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
@@ -17,24 +15,11 @@ if TYPE_CHECKING:
 
 def loaded_as(values: Values, opened: Opened, name: str, text: str) -> tuple[Profile | None, tuple[str, ...]]:
     """The profile that this text declares beside this site's settings, or what would be refused about it."""
-    from llamaagent.config.load import load_site
-
-    with tempfile.TemporaryDirectory(prefix="llamaagent-") as folder:
-        path = os.path.join(folder, f"{name}.yaml")
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
-        site = load_site(
-            config=values.text("config"),
-            profiles=(path,),
-            environ=os.environ,
-            cwd=os.getcwd(),
-            now=opened.clock.now(),
-            asking=asking(opened.places),
-        )
-    faults = tuple(fault.message for fault in site.faults if fault.file == path and fault.severity == "error")
-    if faults or not site.profiles:
+    profiles, found = load_beside(values, opened, name, text)
+    faults = tuple(fault.message for fault in found if fault.severity == "error")
+    if faults or not profiles:
         return None, faults or ("it is not for this host",)
-    return site.profiles[0], ()
+    return profiles[0], ()
 
 
 def target_of(opened: Opened, name: str) -> str:
