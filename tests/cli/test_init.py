@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scratch_home import Agent, scratch_environment, written
+import pytest
+from scratch_home import Agent, program, scratch_environment, written
 
 
 def test_the_folder_is_valid_and_starts_nothing(agent: Agent, home: Path) -> None:
@@ -19,6 +20,21 @@ def test_the_folder_is_valid_and_starts_nothing(agent: Agent, home: Path) -> Non
     assert sorted(written(folder)) == [".gitignore", *schemas, "llamaagent.yaml", "profiles/example.yaml"]
     agent("check", cwd=folder)
     assert "nothing to do" in agent("plan", cwd=folder).stderr
+
+
+@pytest.mark.embedded
+def test_where_only_the_embedded_server_is_the_settings_name_it(agent: Agent, home: Path) -> None:
+    """Who followed the README to the letter has no llama-server on PATH, and wants the next pass to launch."""
+    agent("init", home / "without")
+    assert "\nbinary: embedded " in (home / "without" / "llamaagent.yaml").read_text()
+    assert agent("settings", "binary", cwd=home / "without").stdout.splitlines()[1].split()[:2] == [
+        "binary",
+        "embedded",
+    ]
+
+    program(home, "llama-server", "exit 0")
+    agent("init", home / "with")
+    assert "\n# binary: " in (home / "with" / "llamaagent.yaml").read_text()
 
 
 def test_it_overwrites_nothing(agent: Agent, home: Path) -> None:

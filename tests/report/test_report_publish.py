@@ -47,6 +47,18 @@ def contents(directory: str) -> dict[str, bytes]:
     return found
 
 
+def test_folders_made_on_the_way_are_ours_alone(tmp_path: Path) -> None:
+    """The data folder is one of them where a report is the first thing that is ever made."""
+    before = os.umask(0o022)
+    try:
+        with Site(str(tmp_path / "data" / "llamaagent" / "site"), public=False):
+            pass
+    finally:
+        os.umask(before)
+    for name in ("data", "data/llamaagent", "data/llamaagent/site"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+
+
 def test_assets_of_the_pages_before_stay_for_one_generation(tmp_path: Path) -> None:
     directory = str(tmp_path / "site")
     for number in range(1, 4):

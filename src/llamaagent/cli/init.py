@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
 
-from llamaagent.base.errors import CannotCreateError
+from llamaagent.base.errors import CannotCreateError, ConfigError
 from llamaagent.cli.output import clean, say
 from llamaagent.cli.schemafiles import KINDS, schema_file, schema_text
 
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
+_BINARY = "# binary: /opt/llama.cpp/bin/llama-server   # a name on PATH, a path, or: embedded"
+_EMBEDDED = (
+    "binary: embedded                          # llama.cpp inside Python; or a name on PATH, or a path"
+)
+
 SETTINGS = """\
 # yaml-language-server: $schema=.llamaagent/settings.schema.json
 # llamaagent: settings of this site. Everything is optional; `llamaagent settings` shows what is in force.
 profiles: profiles/
 
-# binary: /opt/llama.cpp/bin/llama-server   # a name on PATH, a path, or: embedded
+{binary}
 # ports: 8100-8199                          # where `listen: {port: auto}` picks from
 # models: {directories: [/models]}          # where a profile's `model: file.gguf` is looked for
 # env_file: secrets.env                     # NAME=value lines, 0600, not in git: for `secrets: {api-key: {env: NAME}}`
@@ -46,13 +52,13 @@ IGNORED = """\
 *.part
 """
 
-FILES = (("llamaagent.yaml", SETTINGS), ("profiles/example.yaml", EXAMPLE), (".gitignore", IGNORED))
+FILES = (("profiles/example.yaml", EXAMPLE), (".gitignore", IGNORED))
 
 
 def run(values: Values) -> int:
     """Write what is missing, overwrite nothing but the schemas, say what else is here."""
     folder = os.path.abspath(os.path.expanduser(values.text("dir") or "."))
-    for name, text in FILES:
+    for name, text in (("llamaagent.yaml", _settings()), *FILES):
         path = os.path.join(folder, name)
         if name.startswith("profiles/") and _has_profiles(folder):
             print(f"kept     {os.path.dirname(path)}/")
@@ -64,6 +70,20 @@ def run(values: Values) -> int:
     if not values.flag("quiet"):
         _suggest(folder)
     return 0
+
+
+def _settings() -> str:
+    """With the embedded server named where it is the only one: a pass could launch nothing else."""
+    from llamaagent.launch.command import EMBEDDED, resolve_binary
+
+    line = _BINARY
+    try:
+        resolve_binary("llama-server", os.environ.get("PATH"))
+    except ConfigError:
+        with suppress(ConfigError):
+            resolve_binary(EMBEDDED)
+            line = _EMBEDDED
+    return SETTINGS.replace("{binary}", line)
 
 
 def _has_profiles(folder: str) -> bool:

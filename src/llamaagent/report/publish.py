@@ -162,9 +162,17 @@ class Site:
         self._staged.add(path)
 
     def _make_folder(self, path: str) -> None:
-        if not os.path.isdir(path):
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            os.chmod(path, self._folder_mode)
+        """With its missing parents, which `os.makedirs` would leave to the umask."""
+        if os.path.isdir(path):
+            return
+        self._make_folder(os.path.dirname(os.path.abspath(path)))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+            return  # another build was faster
+        os.chmod(path, self._folder_mode)
 
 
 def _read(path: str) -> bytes | None:
