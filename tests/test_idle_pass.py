@@ -123,7 +123,9 @@ def between_buckets(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "allowed"), [(("run", "--once"), PASS), (("ps", "--json"), PS), (("ps",), PS)], ids=str
+    ("words", "allowed"),
+    [(("run", "--once"), PASS), (("ps", "--json"), PS), (("ps",), PS)],
+    ids=["run --once", "ps --json", "ps"],
 )
 def test_nothing_is_loaded_that_is_not_listed(
     idle: Site, words: tuple[str, ...], allowed: frozenset[str]

@@ -33,6 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
     made = logging.getLogger("test.program")
+    made.propagate = False  # half a pair in a captured line cannot travel from one test process to another
     made.setLevel("DEBUG")
     yield made
     for handler in list(made.handlers):

@@ -38,14 +38,16 @@ ON CONFLICT (uuid) DO UPDATE
        recovery_action = coalesce(excluded.recovery_action, recovery_action);
 
 -- name: mark_gpus_gone
--- A card that failed and cannot be seen any more stays a failed one until the next boot.
+-- seen: a JSON array of the uuids that are there. A card that failed and cannot be seen any more stays a failed one
+-- until the next boot.
 UPDATE gpus SET status = 'gone', failed_reason = NULL, failed_ts = NULL
- WHERE last_seen_ts <> :ts AND (status = 'present' OR (status = 'failed' AND last_boot_id <> :boot_id));
+ WHERE uuid NOT IN (SELECT value FROM json_each(:seen)) AND (status = 'present' OR (status = 'failed' AND last_boot_id <> :boot_id));
 
 -- name: has_failed_cards
 SELECT 1 FROM gpus WHERE status = 'failed' LIMIT 1;
 
 -- name: insert_gpu
+-- Of two readings in one second the later one is kept.
 INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_percent, memory_total_mib,
   memory_used_mib, memory_free_mib, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz, memory_clock_mhz,
   throttle_reasons, ecc_volatile, ecc_aggregate)
@@ -53,7 +55,14 @@ SELECT :ts, id, :utilization_percent, :memory_utilization_percent, :memory_total
   :memory_free_mib, :temperature_celsius, :power_mw, :power_limit_mw, :sm_clock_mhz, :memory_clock_mhz,
   :throttle_reasons, :ecc_volatile, :ecc_aggregate
   FROM gpus WHERE uuid = :uuid
-ON CONFLICT (ts, gpu_id) DO NOTHING;
+ON CONFLICT (ts, gpu_id) DO UPDATE
+   SET utilization_percent = excluded.utilization_percent,
+       memory_utilization_percent = excluded.memory_utilization_percent,
+       memory_total_mib = excluded.memory_total_mib, memory_used_mib = excluded.memory_used_mib,
+       memory_free_mib = excluded.memory_free_mib, temperature_celsius = excluded.temperature_celsius,
+       power_mw = excluded.power_mw, power_limit_mw = excluded.power_limit_mw, sm_clock_mhz = excluded.sm_clock_mhz,
+       memory_clock_mhz = excluded.memory_clock_mhz, throttle_reasons = excluded.throttle_reasons,
+       ecc_volatile = excluded.ecc_volatile, ecc_aggregate = excluded.ecc_aggregate;
 
 -- name: upsert_gpu_holder
 INSERT INTO gpu_holders (gpu_id, pid, memory_mib, user, command, instance_id, first_seen_ts, last_seen_ts)

@@ -133,7 +133,8 @@ class SampleStore:
         for holder in holders:
             self._db.execute(_SQL["upsert_gpu_holder"], {**holder._asdict(), "ts": ts})
         if complete:
-            self._db.execute(_SQL["mark_gpus_gone"], {"ts": ts, "boot_id": boot_id})
+            seen = json.dumps([card.uuid for card in cards])
+            self._db.execute(_SQL["mark_gpus_gone"], {"seen": seen, "boot_id": boot_id})
             self._db.execute(_SQL["delete_old_gpu_holders"])
 
     def has_failed_cards(self) -> bool:
