@@ -579,6 +579,10 @@ CREATE TABLE instances (
     cached_tokens_total INTEGER NOT NULL DEFAULT 0,
     generated_tokens_total INTEGER NOT NULL DEFAULT 0,
 
+    -- of a container, beyond what the seeds know
+    engine TEXT,                             -- address of its engine, as in DOCKER_HOST
+    engine_log TEXT CHECK (json_valid(engine_log)),  -- JSON array: time of its last line copied, lines of that time, bytes
+
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;
 CREATE UNIQUE INDEX instances_one_live ON instances (profile)

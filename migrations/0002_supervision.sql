@@ -108,3 +108,7 @@ ALTER TABLE reservations ADD COLUMN boot_id TEXT;
 ALTER TABLE reservations ADD COLUMN pid INTEGER;
 ALTER TABLE reservations ADD COLUMN start_ticks INTEGER;
 CREATE INDEX reservations_project ON reservations (project, released_ts);
+
+-- The engine of a container, and how far its log has been copied.
+ALTER TABLE instances ADD COLUMN engine TEXT;
+ALTER TABLE instances ADD COLUMN engine_log TEXT CHECK (json_valid(engine_log));

@@ -11,12 +11,15 @@ import os
 import signal
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+
+    from engine.scratch_engine import ScratchEngine
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAKE = os.path.join(HERE, "fakes", "fake_llama_server.py")
@@ -43,12 +46,22 @@ def _chromium() -> bool:
     return any(shutil.which(name) for name in (named or "chromium", "chromium-browser", "google-chrome"))
 
 
+def _no_engine() -> str | None:
+    from engine.scratch_engine import missing
+
+    return missing()
+
+
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "binary": (
         _real_binary,
         "no llama-server: scripts/install_llama_server.sh builds one, or set LLAMA_SERVER_BINARY",
     ),
     "browser": (_chromium, "no Chromium on PATH"),
+    "container": (
+        lambda: _no_engine() is None,
+        "no container engine: needs root and Debian's packages docker.io and busybox-static",
+    ),
     "embedded": (
         lambda: importlib.util.find_spec("xllamacpp"),
         "no xllamacpp: pip install 'llamaagent[embedded]'",
@@ -183,6 +196,25 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> str:
     from collect.scripted_nvml import build_library
 
     return build_library(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[ScratchEngine]:
+    """A real Docker engine of this process of the tests; see tests/engine/scratch_engine.py."""
+    import shutil
+    import tempfile
+
+    from engine.scratch_engine import ScratchEngine
+
+    folder = Path(tempfile.mkdtemp(prefix="la-docker-", dir="/tmp"))
+    made = ScratchEngine(folder)
+    try:
+        made.start()
+        made.make_image()
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from llamaagent.domain.plan import Action
 from llamaagent.domain.sample import GpuSample
 from llamaagent.reconcile.quotas import usage
 from llamaagent.store.connect import open_database
-from llamaagent.store.instances import Claim, InstanceStore, Intent
+from llamaagent.store.instances import InstanceStore
+from llamaagent.store.intent import Claim, Intent
 from llamaagent.store.leases import LeaseStore
 from llamaagent.store.quotas import QuotaStore
 from llamaagent.store.samples import SampleStore

@@ -10,7 +10,7 @@ from llamaagent.base.paths import places
 from llamaagent.cli.output import say
 from llamaagent.cli.site import asking
 from llamaagent.config.load import format_faults, load_site
-from llamaagent.domain.pending import pending_in_profile, pending_in_settings
+from llamaagent.domain.pending import pending_in_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ def _warnings(site: Site, *, portable: bool) -> Iterator[str]:
         where = f"{profile.source}:{profile.line}:1: warning: {profile.name}:"
         if not portable and profile.model.path and not os.path.exists(profile.model.path):
             yield f"{where} model {profile.model.path} is not there"
-        for key in pending_in_profile(profile):
-            yield f"{where} {key} is checked, but this version does not act on it"
 
 
 def _counted(number: int, noun: str) -> str:

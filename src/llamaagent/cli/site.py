@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ConfigError, UsageError
-from llamaagent.base.paths import Places, host_paths, places
+from llamaagent.base.paths import Places, home_of, host_paths, places
 from llamaagent.base.record import NamedTuple
 from llamaagent.config.load import Asking, Site, load_site_cached
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from llamaagent.cli.spec import Values
     from llamaagent.collect.gpu import GpuReading
+    from llamaagent.engine.engines import Engines
     from llamaagent.reconcile.context import Context
     from llamaagent.store.samples import SampleStore
     from llamaagent.store.types import Connection
@@ -201,6 +202,15 @@ def context(
 
         return with_health(reading, db, host, opened.clock)
 
+    made: list[Engines] = []
+
+    def engines() -> Engines:
+        from llamaagent.engine.engines import Engines
+
+        if not made:
+            made.append(Engines(os.environ, home=home_of(os.geteuid()), uid=os.geteuid()))
+        return made[0]
+
     return Context(
         settings=opened.site.settings,
         site=opened.site,
@@ -217,6 +227,7 @@ def context(
         host=host,
         only=only,
         approved=approved,
+        engines=engines,
     )
 
 

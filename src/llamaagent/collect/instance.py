@@ -56,6 +56,8 @@ def build_instance_sample(
         requests_processing=counted.requests_processing,
         requests_deferred=counted.requests_deferred,
         health_ms=health_ms,
+        network_rx_bytes_total=usage.network_rx_bytes_total if usage else None,
+        network_tx_bytes_total=usage.network_tx_bytes_total if usage else None,
     )
 
 

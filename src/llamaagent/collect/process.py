@@ -44,6 +44,8 @@ class ProcessUsage(NamedTuple):
     threads: int
     read_bytes_total: int | None = None
     write_bytes_total: int | None = None
+    network_rx_bytes_total: int | None = None  # of a container that has a network of its own
+    network_tx_bytes_total: int | None = None
 
 
 def parse_stat(text: bytes) -> ProcessStat:

@@ -134,7 +134,7 @@ def profile_from_document(
     launch, whole = hashes or hashes_of(doc)
     args = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(doc["args"].items()))
     plain = {key: doc[key] for key in ("name", "state", "project", "priority", "allow_dangerous")}
-    return Profile(
+    profile = Profile(
         **plain,
         **_sections(doc),
         source=source,
@@ -150,6 +150,9 @@ def profile_from_document(
         launch_hash=launch,
         profile_hash=whole,
     )
+    if profile.is_server or profile.health.probe != "auto":
+        return profile
+    return profile._replace(health=profile.health._replace(probe="none"))  # it runs when its engine says so
 
 
 def _sections(doc: Json) -> Json:

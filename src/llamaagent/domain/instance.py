@@ -70,6 +70,9 @@ class Instance(NamedTuple):
     gave_up_ts: int | None
     progress_bytes: int | None
     progress_boottime_s: int | None
+    container_id: str | None = None
+    container_name: str | None = None
+    engine: str | None = None  # of a container: the address of its engine
 
     @property
     def server(self) -> Identity | None:

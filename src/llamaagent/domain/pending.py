@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from llamaagent.domain.settings import Settings
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from llamaagent.domain.profile import Profile
-
 _SETTINGS = {
     "cache.enabled": "cache_enabled",
 }
 _REPORTS = ("logo", "links", "sections", "templates", "after")
-
-
-def pending_in_profile(profile: Profile) -> tuple[str, ...]:
-    """Dotted keys of a profile that differ from their defaults without any effect yet."""
-    found = {
-        "runtime.kind": profile.runtime.kind == "container",
-    }
-    return tuple(key for key, differs in found.items() if differs)
 
 
 def pending_in_settings(settings: Settings) -> tuple[str, ...]:

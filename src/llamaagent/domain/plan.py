@@ -49,8 +49,13 @@ REASONS = (
     "oom-gpu",
     "bad-option",
     "bad-model",
+    "bad-command",  # a container's command cannot be run in its image
     "missing-model",
     "missing-binary",
+    "missing-image",  # the engine does not hold it, and it may not or cannot be fetched
+    "pulling",  # the image is being fetched
+    "no-engine",  # no container engine answers
+    "outside",  # a container was stopped or removed through its engine by somebody else
     "missing-secret",
     "permission",  # a file may not be read or run by this user
     "port-taken",

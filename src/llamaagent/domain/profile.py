@@ -157,6 +157,11 @@ class Profile(NamedTuple):
     launch_hash: str = ""  # SHA-256 over what reaches the server
     profile_hash: str = ""  # SHA-256 over everything
 
+    @property
+    def is_server(self) -> bool:
+        """Whether it runs llama-server; a container does so when it is given a model, or options of it."""
+        return self.runtime.kind != "container" or bool(self.args) or any(self.model)
+
     def arg(self, name: str) -> str | int | float | bool | tuple[str, ...] | None:
         """The value of a long option, None when it is not set."""
         for key, value in self.args:

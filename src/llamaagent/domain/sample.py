@@ -99,6 +99,8 @@ class InstanceSample(NamedTuple):
     gpu_memory_mib: int | None = None
     gpu_utilization_percent: int | None = None
     health_ms: int | None = None  # how long the health answer took
+    network_rx_bytes_total: int | None = None  # of a container that has a network of its own
+    network_tx_bytes_total: int | None = None
 
 
 class Request(NamedTuple):

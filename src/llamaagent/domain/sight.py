@@ -41,6 +41,8 @@ class Sight(NamedTuple):
     stalled_s: int | None = None  # busy for so long without a new token
     heir: Identity | None = None  # the server now, when the process that was launched has handed over to it
     kernel_state: str | None = None  # of a process that outlived SIGKILL: the letter of /proc/PID/stat
+    ended_ts: int | None = None  # of a container: when, says its engine
+    image_health: str | None = None  # of a container that we do not ask: what its image's own check says
 
     @property
     def gone(self) -> bool:

@@ -34,7 +34,7 @@ exec mv -f -- "$0.new" "$0"
 """
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _POLL_S = 0.005
-_ours: set[int] = set()  # wrappers that this very process started and has to bury
+_ours: set[int] = set()  # wrappers and others that this very process started and has to bury
 
 
 class LaunchRequest(NamedTuple):
@@ -104,6 +104,11 @@ def _descriptors(log_path: str) -> list[tuple[object, ...]]:
         except OSError:  # the descriptor of the listing itself, closed by now
             continue
     return actions
+
+
+def bury_later(pid: int) -> None:
+    """Another child of this process that is to outlive it, and is waited for while it does not."""
+    _ours.add(pid)
 
 
 def bury() -> None:

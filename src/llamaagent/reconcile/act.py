@@ -81,9 +81,13 @@ def _watch(ctx: Context, action: Action, row: Instance | None, profile: Profile,
     return done
 
 
-def _signal(row: Instance, name: str) -> None:
+def _signal(ctx: Context, row: Instance, name: str) -> None:
     """Signal what we run; what we only watch is never signalled, whatever was decided."""
-    if row.kind != "external":
+    if row.kind == "container":
+        from llamaagent.reconcile.containers import signal_container
+
+        signal_container(ctx, row, name)
+    elif row.kind != "external":
         signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS[name])
 
 
@@ -122,7 +126,7 @@ def _with_row(
         _stop(ctx, action, row, now)
     elif action.kind == act.SIGNAL:
         store.next_signal(row.id, "TERM" if row.signals_sent == 0 else "KILL", action.due_ts, action, now)
-        _signal(row, action.signal or "TERM")
+        _signal(ctx, row, action.signal or "TERM")
     elif action.kind == act.END:
         from llamaagent.reconcile.ends import end
 
@@ -162,7 +166,7 @@ def _stuck(ctx: Context, action: Action, row: Instance, now: int) -> Action:
         news = ctx.journal.decide(action, row.id, now)
     if news:
         tell(ctx, action, now)
-    signal_launch(row.wrapper, row.server, row.launch_id, _SIGNALS["KILL"])
+    _signal(ctx, row, "KILL")
     return action
 
 
@@ -198,7 +202,7 @@ def _start(
     except StorageError:
         raise
     except LlamaAgentError as error:
-        return _not_launched(ctx, profile, instance_id, str(error))
+        return _not_launched(ctx, profile, instance_id, error)
     return done._replace(instance_id=instance_id)
 
 
@@ -219,13 +223,14 @@ def _held_row(
     return ctx.instances.hold(row, profile.name, profile.runtime.kind, hashes, action, now, **more)
 
 
-def _not_launched(ctx: Context, profile: Profile, instance_id: int, detail: str) -> Action:
+def _not_launched(ctx: Context, profile: Profile, instance_id: int, error: LlamaAgentError) -> Action:
     """The spawn itself failed, so no process exists: the launch is over, and is tried again after the back-off."""
+    reason, detail = getattr(error, "reason", "not-launched"), str(error)
     now = ctx.clock.now()
     row = ctx.instances.one(instance_id)
     restarts = row.restarts if row is not None else 0
     due = now + delay_s(profile.restart, restarts + 1, f"{instance_id}")
-    action = Action(act.END, profile.name, instance_id, "not-launched", detail, due_ts=due, status=st.ERROR)
+    action = Action(act.END, profile.name, instance_id, reason, detail, due_ts=due, status=st.ERROR)
     if row is not None:
         ctx.instances.ended(row, action, None, None, now, now)
     return action
@@ -249,7 +254,7 @@ def _stop(ctx: Context, action: Action, row: Instance, now: int) -> None:
         ctx.wishes.done(row.profile, now)
     if action.signal is not None:
         ctx.instances.next_signal(row.id, "TERM", action.due_ts, action, now)
-        _signal(row, action.signal)
+        _signal(ctx, row, action.signal)
 
 
 def tell(ctx: Context, action: Action, now: int) -> None:

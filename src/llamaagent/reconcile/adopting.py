@@ -15,7 +15,7 @@ from llamaagent.launch.identity import read_small
 from llamaagent.launch.visible import VARIABLES, shown_cards
 from llamaagent.reconcile.gates import estimate_mib
 from llamaagent.reconcile.starting import LAUNCH_HASH
-from llamaagent.store.instances import Claim
+from llamaagent.store.intent import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.config.site import Site
     from llamaagent.domain.settings import Settings
+    from llamaagent.engine.engines import Engines
     from llamaagent.store.instances import InstanceStore
     from llamaagent.store.journal import Journal
     from llamaagent.store.samples import SampleStore
     from llamaagent.store.types import Connection
     from llamaagent.store.wishes import WishStore
+
+
+def no_engines() -> Engines:
+    """Of a host where none is looked for."""
+    from llamaagent.engine.engines import Engines
+
+    return Engines({}, home="/nonexistent", uid=0)
 
 
 def nothing(_step: str) -> None:
@@ -44,6 +52,7 @@ class Context(NamedTuple):
     approved: bool = False  # retirements beyond the guard
     counting: bool = True  # failed probes count: not in the passes of someone who only waits
     checkpoint: Callable[[str], None] = nothing
+    engines: Callable[[], Engines] = no_engines  # asked for only where there is something about a container
 
     def chosen(self, profile: str) -> bool:
         """Whether this pass acts for the profile."""

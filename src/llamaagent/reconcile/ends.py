@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 def end(ctx: Context, action: Action, row: Instance, profile: Profile | None, view: View, now: int) -> Action:
     """The launch is over: read the rest of its log, tell why it ended, release what it held."""
     sight = view.sights.get(row.id)
+    if row.kind == "container":
+        from llamaagent.reconcile.containerlogs import copy_log
+
+        copy_log(ctx, row)
     rest = read_rest(ctx, row)
     last = last_words(ctx, row, [ref for _, ref in profile.secrets] if profile is not None else ())
     code = sight.exit_code if sight is not None else None
@@ -29,7 +33,7 @@ def end(ctx: Context, action: Action, row: Instance, profile: Profile | None, vi
     action = action._replace(detail=last.mask(action.detail))
     if action.reason == "port-taken" and profile is not None and _moves(profile, row):
         action = action._replace(due_ts=None)  # the next start takes another port, at once
-    ended_ts = _ended_ts(row, now)
+    ended_ts = _ended_ts(row, sight.ended_ts if sight is not None else None, now)
     with ctx.db:
         ctx.instances.ended(row, action, code, signal, ended_ts, now)
         rest.store(ctx)
@@ -44,6 +48,10 @@ def end(ctx: Context, action: Action, row: Instance, profile: Profile | None, vi
     if action.reason in {"retired", "host"}:
         ctx.wishes.retire(row.profile, now)
     _remove(row.exit_path)
+    if row.kind == "container":
+        from llamaagent.reconcile.containers import put_away
+
+        put_away(ctx, row)
     return action
 
 
@@ -56,14 +64,15 @@ def _moves(profile: Profile, row: Instance) -> bool:
     )
 
 
-def _ended_ts(row: Instance, now: int) -> int:
-    """When the wrapper wrote its record; now when it left none. Never before the launch, never in the future."""
+def _ended_ts(row: Instance, told_ts: int | None, now: int) -> int:
+    """When the wrapper wrote its record, or as told, else now. Never before the launch, nor in the future."""
     from llamaagent.launch.exits import read_exit
 
     record = read_exit(row.exit_path) if row.exit_path else None
-    if record is None:
+    ended_ts = record.ended_ts if record is not None else told_ts
+    if ended_ts is None:
         return now
-    return max(min(record.ended_ts, now), row.launched_ts or 0)
+    return max(min(ended_ts, now), row.launched_ts or 0)
 
 
 def _remove(path: str | None) -> None:

@@ -54,7 +54,7 @@ def fitting(
     from llamaagent.config.argv import argv_of
 
     told = _told(ctx, profile, reckoned)
-    offered = _offered(ctx, binary)
+    offered = _offered(ctx, profile, binary)
     # A build that does not fit by itself needs nothing said, and may have other defaults.
     said = told.said if told is not None and (_FIT in offered or profile.arg("ctx-size") == "max") else {}
     args = for_cards(profile, placement, said)
@@ -133,8 +133,14 @@ def _targets(placement: Placement, gpus: GpuReading) -> str:
     return ",".join(str(max(0, free.get(uuid, 0) - share)) for uuid, share in pairs)
 
 
-def _offered(ctx: Context, binary: str) -> frozenset[str]:
+def _offered(ctx: Context, profile: Profile, binary: str) -> frozenset[str]:
     """Which of the options by which a fit is steered this very program has; asked of it once."""
+    if profile.runtime.kind == "container":
+        from llamaagent.reconcile.containergate import IMAGE, engine_for
+        from llamaagent.reconcile.imagehelp import image_options
+
+        known = image_options(ctx, profile, engine_for(ctx, profile), binary.removeprefix(IMAGE))
+        return frozenset({_FIT, _TARGET}) & (known or frozenset())
     from llamaagent.launch.command import EMBEDDED, file_identity
 
     if binary == EMBEDDED:

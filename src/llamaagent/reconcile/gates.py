@@ -49,7 +49,7 @@ class Found(NamedTuple):
     reckoned: Reckoned | None  # GPU memory; None where there is no card and never was
     placement: Placement
     secrets: tuple[tuple[str, str], ...]  # variables; resolved, so never stored
-    port: int
+    port: int | None  # None = a container that is reached by none
     parameters_hash: str | None  # of `memory_observations`; None = no file here to remember it by
 
 
@@ -65,8 +65,6 @@ def ask(
     ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading, on: tuple[str, ...] = ()
 ) -> Found:
     """Ask everything that can say no. Raises HeldError; changes nothing. on: the only cards it may get; () = any."""
-    if profile.runtime.kind != "process":
-        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     file, rows = _model_file(profile), tuple(rows)
     binary = _binary(ctx, profile)
     parameters, reckoned = _reckoned(ctx, profile, gpus, file, binary)
@@ -87,8 +85,6 @@ def ask_before_change(ctx: Context, profile: Profile, row: Instance, gpus: GpuRe
     """Ask everything while the old launch still runs, counting what it will free. Raises HeldError."""
     if profile.runtime.kind == "external":
         return Placement((), 0)  # what we run ends, what is watched instead needs nothing from us
-    if profile.runtime.kind != "process":
-        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     file, binary = _model_file(profile), _binary(ctx, profile)
     rows = ctx.instances.newest()
     _, reckoned = _reckoned(ctx, profile, gpus, file, binary)
@@ -124,8 +120,6 @@ def _placed(
 
 def asking(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Asking:
     """Ask everything but the cards, and say what is wanted of them. Raises HeldError; changes nothing."""
-    if profile.runtime.kind != "process":
-        raise HeldError("unsupported", f"this version does not launch runtime.kind: {profile.runtime.kind}")
     from llamaagent.reconcile.cardgate import wanted
     from llamaagent.reconcile.quotas import ask_project, limits
 
@@ -183,7 +177,11 @@ def _model_file(profile: Profile) -> tuple[int | None, int | None]:
 
 
 def _binary(ctx: Context, profile: Profile) -> str:
-    """Resolve once, then remember: cron's PATH is not the shell's."""
+    """Resolve once, then remember: cron's PATH is not the shell's. Of a container it is the image."""
+    if profile.runtime.kind == "container":
+        from llamaagent.reconcile.containergate import image_of
+
+        return image_of(ctx, profile).identity
     name = profile.runtime.binary
     key = f"binary.{name}"
     remembered = ctx.samples.metadata(key)
@@ -199,6 +197,10 @@ def _binary(ctx: Context, profile: Profile) -> str:
 
 
 def _secrets(ctx: Context, profile: Profile) -> tuple[tuple[str, str], ...]:
+    if profile.runtime.kind == "container":
+        from llamaagent.reconcile.containergate import secrets_of
+
+        return secrets_of(ctx, profile)
     try:
         env_file = read_env_file(ctx.settings.env_file) if ctx.settings.env_file else {}
         return secret_environment(profile.secrets, ctx.environ, env_file)
@@ -206,8 +208,10 @@ def _secrets(ctx: Context, profile: Profile) -> tuple[tuple[str, str], ...]:
         raise HeldError("missing-secret", str(error)) from error
 
 
-def _port(ctx: Context, profile: Profile, rows: tuple[Instance, ...]) -> int:
+def _port(ctx: Context, profile: Profile, rows: tuple[Instance, ...]) -> int | None:
     host, fixed = profile.listen.host, profile.listen.port
+    if profile.runtime.kind == "container" and not _is_reached(profile):
+        return None
     if fixed is not None:
         if not port_free(host, fixed):
             raise HeldError("port-taken", _who_holds(fixed), (Arithmetic("port", fixed),))
@@ -224,6 +228,17 @@ def _port(ctx: Context, profile: Profile, rows: tuple[Instance, ...]) -> int:
             "port-taken", f"no port of {first}-{final} is free", (Arithmetic("taken", len(taken)),)
         )
     return port
+
+
+def _is_reached(profile: Profile) -> bool:
+    """Whether a container has a port on this host."""
+    from llamaagent.engine.body import INSIDE, keys_of
+
+    if (keys_of(profile).network or "").startswith(("none", "container:")):
+        return False
+    asked = profile.health.probe in {"http", "health", "completion"}
+    said = profile.listen.port is not None or profile.runtime.port != INSIDE
+    return profile.is_server or asked or said
 
 
 def _who_holds(port: int) -> str:

@@ -52,5 +52,5 @@ def memory_key(
     size, mtime_ns = file
     if profile.model.path is None or size is None:
         return None
-    build = file_identity(binary) or ""
+    build = binary if binary.startswith("image:") else file_identity(binary) or ""
     return MemoryKey(profile.model.path, size, mtime_ns or 0, parameters_hash(profile, fit), build, ANY_CARD)

@@ -53,11 +53,19 @@ def observe(
     live = [row for row in rows if row.status in st.LIVE]
     boot = boot_id(ctx.host)
     found: dict[str, Found] = {}
-    if any(row.pid is None or other_namespace(row.boot_id, boot) for row in live):
+    boxed = [row for row in live if row.kind == "container"]
+    bare = [row for row in live if row.kind != "container"] if boxed else live
+    if any(row.pid is None or other_namespace(row.boot_id, boot) for row in bare):
         from llamaagent.launch.adopt import find_launched
 
         found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
-    bodies = {row.id: _body(ctx, row, found.get(row.launch_id or ""), boot) for row in live}
+    bodies = {row.id: _body(ctx, row, found.get(row.launch_id or ""), boot) for row in bare}
+    if boxed:
+        from llamaagent.reconcile.containers import look_at
+
+        seen, first = look_at(ctx, boxed, boot)
+        bodies, found = bodies | seen, found | first
+        live = [row for row in live if row.id in bodies]
     watched = WatchedStore(ctx.db).all()
     alive_rows = [row for row in live if bodies[row.id].server_alive]
     asked = ask(ctx, alive_rows, profiles, deadline_s, watched, probes or Probes(asking=False))
@@ -71,6 +79,8 @@ def observe(
         if sight.server_alive:
             sight = judged(ctx, sight, row, profiles.get(row.profile), watched.get(row.id), asked)
             sight = sight._replace(listener=_who_listens(listening, row, profiles.get(row.profile)))
+            if row.kind == "container":
+                sight = _in_its_image(sight, profiles.get(row.profile))
             before = watched.get(row.id) or Watched(row.id)
             after = asked.remembered(before, row.id)._replace(
                 stalled_boottime_s=stalls.since(before, row, asked)
@@ -79,6 +89,12 @@ def observe(
             news += [after] if after != before else []
         sights[row.id] = sight
     return View(boot, sights, asked.counters, found, tuple(news), own)
+
+
+def _in_its_image(sight: Sight, profile: Profile | None) -> Sight:
+    from llamaagent.reconcile.containers import with_image_health
+
+    return with_image_health(sight, profile)
 
 
 def _who_listens(listening: Mapping[int, str], row: Instance, profile: Profile | None) -> str:
@@ -154,8 +170,8 @@ def _remains(
 
 
 def _listening(rows: list[Instance], found: Mapping[str, Found], ctx: Context) -> dict[int, str]:
-    asked = [row for row in rows if row.port is not None and row.host is not None]
-    if not asked:
+    asked = [row for row in rows if row.port is not None and row.host is not None and row.kind != "container"]
+    if not asked:  # what listens for a container is mostly its engine
         return {}
     endpoints = [
         Endpoint(row.host or "", row.port or 0, owners(row, found.get(row.launch_id or ""))) for row in asked

@@ -213,10 +213,16 @@ def _seen_lately(ctx: Context) -> bool:
 
 
 def _adopt(ctx: Context, declared: Declared) -> bool:
-    """Live servers of this site without a row get one instead of a second server."""
+    """Live launches of this site without a row get one instead of a second launch."""
     from llamaagent.reconcile.adopting import adopt_strays
 
-    return adopt_strays(ctx, declared)
+    adopted = adopt_strays(ctx, declared)
+    boxed = any(profile.runtime.kind == "container" for profile in declared.profiles.values())
+    if boxed or any(row.kind == "container" for row in ctx.instances.newest()):
+        from llamaagent.reconcile.strays import adopt_containers
+
+        adopted = adopt_containers(ctx, declared) or adopted
+    return adopted
 
 
 def carry_out(

@@ -7,12 +7,12 @@ from contextlib import nullcontext
 from llamaagent.base.record import NamedTuple
 from llamaagent.collect.files import has_news, is_ours, nothing_waits, too_large
 from llamaagent.collect.instance import build_instance_sample
-from llamaagent.collect.process import collect_process, list_descendants
 from llamaagent.collect.system import collect_system
 from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen
 from llamaagent.domain.sample import InstanceSample, SystemSample
-from llamaagent.store.samples import Holder, PassFacts
+from llamaagent.reconcile.usage import copy_engine_logs, gpu_use, usage_of
+from llamaagent.store.samples import PassFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def record(
     ours = _owners(ctx, gpus)
     samples = _instances(ctx, live, view, gpus, ours, now)
     system = _system(ctx, last, view.boot_id)
-    readings = _read_logs(ctx)
+    readings = _read_logs(ctx, live)
     step = _clock_step_s(ctx, last, view.boot_id, now)
     with ctx.db, _in_time(ctx, now):
         asked = _store_requests(ctx, readings)
@@ -92,7 +92,7 @@ def _in_time(ctx: Context, now: int) -> AbstractContextManager[None]:
 def _record_the_least(
     ctx: Context, live: list[Instance], view: View, gpus: GpuReading, now: int, requests_before: int
 ) -> Recorded:
-    readings = _read_logs(ctx)
+    readings = _read_logs(ctx, live)
     with ctx.db:
         if gpus.news is not None:
             ctx.samples.know_gpus(gpus.cards, view.boot_id, now)
@@ -150,8 +150,9 @@ def _note_use(ctx: Context, row: Instance, view: View, requests: int, now: int) 
     ctx.samples.note_use(row.id, tokens, bool(working or requests), now, int(ctx.clock.boottime()))
 
 
-def _read_logs(ctx: Context) -> tuple[Reading, ...]:
+def _read_logs(ctx: Context, live: Iterable[Instance]) -> tuple[Reading, ...]:
     """Read on where a log has grown; a pass without news does not even load the reader."""
+    copy_engine_logs(ctx, live)
     waiting = [at for at in ctx.instances.log_positions() if _grown(at)]
     if not waiting:
         return ()
@@ -216,7 +217,7 @@ def _instances(
         if sight is None or not sight.server_alive or server is None:
             continue
         before = previous.get(row.id)
-        usage = collect_process(ctx.host, list_descendants(ctx.host, server.pid))
+        usage = usage_of(ctx, row, server.pid)
         sample = build_instance_sample(
             row.id,
             usage=usage,
@@ -225,7 +226,7 @@ def _instances(
             elapsed_s=None if before is None else now - before.ts,
             health_ms=sight.health_ms,
         )
-        memory, utilization = _gpu_use(row, gpus, ours)
+        memory, utilization = gpu_use(row, gpus, ours)
         made.append(sample._replace(gpu_memory_mib=memory, gpu_utilization_percent=utilization))
     return made
 
@@ -251,46 +252,3 @@ def _previous(before: LastInstance | None) -> InstanceSample | None:
     if before is None:
         return None
     return InstanceSample(**{k: v for k, v in before._asdict().items() if k != "ts"})
-
-
-def _gpu_use(row: Instance, gpus: GpuReading, ours: Mapping[int, int]) -> tuple[int | None, int | None]:
-    """MiB that it holds over all cards, its children too, and the mean use of the cards it holds memory on."""
-    held = [(c, h) for c in gpus.cards for h in c.holders if ours.get(h.pid) == row.id]
-    if not held:
-        return None, None
-    memory = [h.memory_mib for _, h in held if h.memory_mib is not None]
-    use = [c.utilization_percent for c, _ in held if c.utilization_percent is not None]
-    return (sum(memory) if memory else None), (sum(use) // len(use) if use else None)
-
-
-def holders_of(ctx: Context, gpus: GpuReading, known: Mapping[int, int] | None = None) -> list[Holder]:
-    """Every process that holds memory on a card, with its name, and the launch when it belongs to one of ours.
-
-    known: the launch by pid, None = look.
-    """
-    ours = _owners(ctx, gpus) if known is None else known
-    return [
-        Holder(h.uuid, h.pid, h.memory_mib, *_who(h.pid, ctx), ours.get(h.pid))
-        for c in gpus.cards
-        for h in c.holders
-    ]
-
-
-def _who(pid: int, ctx: Context) -> tuple[str | None, str | None]:
-    """User and command of a process that holds memory on a card."""
-    import os
-    import pwd
-
-    from llamaagent.launch.identity import read_small
-
-    folder = f"{ctx.host.proc}/{pid}"
-    try:
-        words = read_small(f"{folder}/cmdline").split(b"\0")
-        uid = os.stat(folder).st_uid
-    except OSError:
-        return None, None
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
-    return user, words[0].decode("utf-8", "replace")[:200] or None

@@ -22,7 +22,7 @@ from llamaagent.launch.visible import visible_variables
 from llamaagent.reconcile.fitted import Fitting, fitting
 from llamaagent.reconcile.gates import Found, HeldError, ask
 from llamaagent.reconcile.inputs import identities
-from llamaagent.store.instances import Claim, Intent
+from llamaagent.store.intent import Claim, Intent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
+    from llamaagent.reconcile.containerstart import ContainerRequest
     from llamaagent.reconcile.context import Context
 
 LAUNCH_HASH = "LLAMAAGENT_LAUNCH_HASH"
@@ -42,7 +43,7 @@ class Prepared(NamedTuple):
 
     intent: Intent
     claims: tuple[Claim, ...]
-    request: LaunchRequest
+    request: LaunchRequest | ContainerRequest
     arithmetic: tuple[Arithmetic, ...]
 
 
@@ -60,7 +61,7 @@ def prepare(
     """
     found = ask(ctx, profile, rows, gpus, on)
     told = fitting(ctx, profile, found.binary, found.placement, found.reckoned, gpus)
-    request = _request(ctx, profile, found, told, visible_variables(found.placement.uuids, gpus.cards))
+    request = _asked_of(ctx, profile, found, told, gpus)
     placed = found.placement
     claims = tuple(
         Claim(uuid, share, profile.resources.exclusive)
@@ -93,6 +94,16 @@ def _sized(told: Fitting) -> tuple[Arithmetic, ...]:
     return tuple(one for one in figures if one.value is not None)
 
 
+def _asked_of(
+    ctx: Context, profile: Profile, found: Found, told: Fitting, gpus: GpuReading
+) -> LaunchRequest | ContainerRequest:
+    if profile.runtime.kind == "container":
+        from llamaagent.reconcile.containerstart import container_request
+
+        return container_request(ctx, profile, found, told, gpus)
+    return _request(ctx, profile, found, told, visible_variables(found.placement.uuids, gpus.cards))
+
+
 def _request(
     ctx: Context, profile: Profile, found: Found, told: Fitting, gpu_variables: tuple[tuple[str, str], ...]
 ) -> LaunchRequest:
@@ -115,7 +126,9 @@ def _request(
         launch_id,
         profile.name,
         ctx.site_id,
-        server_argv(profile._replace(argv=told.argv), binary=found.binary, port=found.port, extra=told.words),
+        server_argv(
+            profile._replace(argv=told.argv), binary=found.binary, port=found.port or 0, extra=told.words
+        ),
         environment,
         log_path=os.path.join(folder, f"{ctx.clock.now()}-{launch_id}.log"),
         exit_path=os.path.join(ensure_private_dir(ctx.places.exits), launch_id),
@@ -124,12 +137,20 @@ def _request(
 
 
 def _intent(
-    ctx: Context, profile: Profile, found: Found, request: LaunchRequest, git: tuple[str | None, int | None]
+    ctx: Context,
+    profile: Profile,
+    found: Found,
+    request: LaunchRequest | ContainerRequest,
+    git: tuple[str | None, int | None],
 ) -> Intent:
     """The row as it is committed before anything is spawned."""
     prefix = profile.arg("api-prefix")
     cpus = profile.resources.cpus
-    return Intent(
+    process = isinstance(request, LaunchRequest)
+    environment = (
+        _shown(request.environment, profile, found.secrets) if process else dict(request.environment)
+    )
+    intent = Intent(
         launch_id=request.launch_id,
         launch_hash=profile.launch_hash,
         profile_hash=profile.profile_hash,
@@ -146,10 +167,10 @@ def _intent(
         model_path=profile.model.path,
         model_size_bytes=found.model_size_bytes,
         model_mtime_ns=found.model_mtime_ns,
-        binary=found.binary,
-        binary_identity=file_identity(found.binary),
+        binary=found.binary if process else None,
+        binary_identity=file_identity(found.binary) if process else found.binary,
         argv=json.dumps(list(request.argv)),
-        environment=json.dumps(_shown(request.environment, profile, found.secrets)),
+        environment=json.dumps(environment),
         working_directory=request.cwd,
         api_prefix=prefix if isinstance(prefix, str) else None,
         scheme="https" if profile.arg("ssl-cert-file") is not None else "http",
@@ -160,10 +181,25 @@ def _intent(
         inputs=json.dumps(identities(ctx, profile, found.binary)),
         oom_kills=read_oom_kills(ctx.host),
     )
+    if isinstance(request, LaunchRequest):
+        return intent
+    return intent._replace(
+        container_name=request.name,
+        image=request.image,
+        image_digest=request.image_digest,
+        port_mappings=request.port_mappings,
+        engine=request.engine,
+        host=None if found.port is None else intent.host,
+    )
 
 
 def launch(ctx: Context, prepared: Prepared, instance_id: int) -> None:
     """Spawn what was intended and store who runs it. A spawn that fails leaves the intent for the next look."""
+    if not isinstance(prepared.request, LaunchRequest):
+        from llamaagent.reconcile.containerstart import launch_container
+
+        launch_container(ctx, prepared.request, instance_id)
+        return
     ctx.checkpoint("after-intent")
     wrapper = start(prepared.request)
     ctx.checkpoint("after-spawn")

@@ -15,7 +15,7 @@ from llamaagent.launch.outside import own_log, without_secrets
 from llamaagent.reconcile.external import started_ts
 from llamaagent.reconcile.gates import estimate_mib
 from llamaagent.store.found import FoundServer, take_in
-from llamaagent.store.instances import Claim
+from llamaagent.store.intent import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

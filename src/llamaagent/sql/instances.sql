@@ -13,7 +13,7 @@ SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, 
        boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path, created_ts, launched_ts,
        ready_ts, last_seen_ts, stop_reason, next_signal, next_signal_ts, signals_sent, ended_ts, exit_code, exit_signal, failures,
        restarts, retry_ts, git_commit, git_dirty, build, gpus, gave_up_ts, progress_bytes,
-       progress_boottime_s
+       progress_boottime_s, container_id, container_name, engine
   FROM instances
  WHERE id IN (SELECT (SELECT max(i.id) FROM instances AS i WHERE i.profile = names.profile) FROM names)
  ORDER BY profile;
@@ -23,7 +23,7 @@ SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, 
        boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path, created_ts, launched_ts,
        ready_ts, last_seen_ts, stop_reason, next_signal, next_signal_ts, signals_sent, ended_ts, exit_code, exit_signal, failures,
        restarts, retry_ts, git_commit, git_dirty, build, gpus, gave_up_ts, progress_bytes,
-       progress_boottime_s
+       progress_boottime_s, container_id, container_name, engine
   FROM instances
  WHERE id = :id;
 
@@ -32,7 +32,7 @@ SELECT id, profile, kind, project, status, reason, detail, since_ts, launch_id, 
        boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path, created_ts, launched_ts,
        ready_ts, last_seen_ts, stop_reason, next_signal, next_signal_ts, signals_sent, ended_ts, exit_code, exit_signal, failures,
        restarts, retry_ts, git_commit, git_dirty, build, gpus, gave_up_ts, progress_bytes,
-       progress_boottime_s
+       progress_boottime_s, container_id, container_name, engine
   FROM instances
  WHERE profile = :profile
  ORDER BY id DESC
@@ -86,6 +86,8 @@ UPDATE instances
        kind = :kind, failures = 0, log_offset_bytes = 0, inputs = :inputs, oom_kills = :oom_kills,
        sized_context = :sized_context, sized_gpu_layers = :sized_gpu_layers,
        sized_tensor_split = :sized_tensor_split, parameters_hash = :parameters_hash,
+       container_id = NULL, container_name = :container_name, image = :image, image_digest = :image_digest,
+       port_mappings = :port_mappings, engine = :engine, engine_log = NULL,
        user_id = iif(:reason = 'override', (SELECT u.id FROM overrides AS o JOIN users AS u ON u.username = o.username
                                              WHERE o.profile = instances.profile), NULL)
  WHERE id = :id AND status = 'created';
@@ -100,10 +102,14 @@ UPDATE instances
 -- A live server of this site whose row is lost: the row is written again from what /proc and its environment say.
 INSERT INTO instances (profile, kind, project, status, reason, detail, since_ts, launch_id, launch_hash, profile_hash,
                        host, port, boot_id, wrapper_pid, wrapper_start_ticks, pid, start_ticks, log_path, exit_path,
-                       created_ts, launched_ts, last_seen_ts, argv, model_path, gpus, log_offset_bytes, model_id)
-VALUES (:profile, 'process', :project, 'loading', 'adopted', :detail, :ts, :launch_id, :launch_hash, :profile_hash,
+                       created_ts, launched_ts, last_seen_ts, argv, model_path, gpus, log_offset_bytes, model_id,
+                       container_id, container_name, image, image_digest, port_mappings, engine, memory_limit_mib,
+                       cpu_limit_milli)
+VALUES (:profile, :kind, :project, 'loading', 'adopted', :detail, :ts, :launch_id, :launch_hash, :profile_hash,
         :host, :port, :boot_id, :wrapper_pid, :wrapper_start_ticks, :pid, :start_ticks, :log_path, :exit_path,
-        :ts, :launched_ts, :ts, :argv, :model_path, :gpus, 0, (SELECT id FROM models WHERE name = :profile))
+        :ts, :launched_ts, :ts, :argv, :model_path, :gpus, 0, (SELECT id FROM models WHERE name = :profile),
+        :container_id, :container_name, :image, :image_digest, :port_mappings, :engine, :memory_limit_mib,
+        :cpu_limit_milli)
 RETURNING id;
 
 -- name: update_found

@@ -90,11 +90,13 @@ SELECT s.instance_id, s.ts, s.cpu_ticks_total, s.read_bytes_total, s.write_bytes
 INSERT INTO instance_samples (ts, instance_id, cpu_ticks_total, cpu_permille, rss_kib, threads, read_bytes_total,
   write_bytes_total, read_bytes, write_bytes, prompt_tokens_total, predicted_tokens_total, prompt_ms_total,
   predicted_ms_total, decode_total, prompt_tokens, predicted_tokens, prompt_ms, predicted_ms, requests_processing,
-  requests_deferred, gpu_memory_mib, gpu_utilization_percent, health_ms)
+  requests_deferred, gpu_memory_mib, gpu_utilization_percent, health_ms, network_rx_bytes_total,
+  network_tx_bytes_total)
 VALUES (:ts, :instance_id, :cpu_ticks_total, :cpu_permille, :rss_kib, :threads, :read_bytes_total,
   :write_bytes_total, :read_bytes, :write_bytes, :prompt_tokens_total, :predicted_tokens_total, :prompt_ms_total,
   :predicted_ms_total, :decode_total, :prompt_tokens, :predicted_tokens, :prompt_ms, :predicted_ms,
-  :requests_processing, :requests_deferred, :gpu_memory_mib, :gpu_utilization_percent, :health_ms)
+  :requests_processing, :requests_deferred, :gpu_memory_mib, :gpu_utilization_percent, :health_ms,
+  :network_rx_bytes_total, :network_tx_bytes_total)
 ON CONFLICT (ts, instance_id) DO NOTHING;
 
 -- name: insert_generation

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.instance import Identity, Instance
     from llamaagent.domain.plan import Action
     from llamaagent.domain.profile import Profile
-    from llamaagent.store.instances import Claim
+    from llamaagent.store.intent import Claim
 
 _SQL = statements("instances")
 

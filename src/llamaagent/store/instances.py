@@ -20,54 +20,16 @@ if TYPE_CHECKING:
 
     from llamaagent.domain.instance import Identity
     from llamaagent.domain.plan import Action
+    from llamaagent.store.intent import Claim, Intent
 
 _SQL = statements("instances")
-
-
-class Claim(NamedTuple):
-    """What a launch reserves on one card."""
-
-    uuid: str
-    memory_mib: int
-    exclusive: bool = False
-
-
-class Intent(NamedTuple):
-    """All that is known before the spawn; the columns of `instances` of the same names."""
-
-    launch_id: str
-    launch_hash: str
-    profile_hash: str
-    kind: str
-    project: str
-    host: str | None
-    port: int | None
-    boot_id: str
-    log_path: str
-    exit_path: str
-    git_commit: str | None
-    git_dirty: int | None
-    gpus: str | None
-    model_path: str | None
-    model_size_bytes: int | None
-    model_mtime_ns: int | None
-    binary: str
-    binary_identity: str | None
-    argv: str
-    environment: str
-    working_directory: str | None
-    api_prefix: str | None
-    scheme: str
-    gpu_memory_declared_mib: int | None
-    gpu_memory_estimated_mib: int | None
-    memory_limit_mib: int | None
-    cpu_limit_milli: int | None
-    inputs: str  # JSON: the files it depends on, and what they were
-    oom_kills: str | None  # where the kernel counts its kills for memory, and the count
-    sized_context: int | None = None  # what it was told for the memory reserved; None = left to the server
-    sized_gpu_layers: int | None = None
-    sized_tensor_split: str | None = None
-    parameters_hash: str | None = None  # of `memory_observations`
+_PROCESS = {
+    "kind": "process",
+    **dict.fromkeys(
+        ("container_id", "container_name", "image", "image_digest", "port_mappings", "engine"),
+    ),
+    **dict.fromkeys(("memory_limit_mib", "cpu_limit_milli")),
+}
 
 
 class LogPosition(NamedTuple):
@@ -188,9 +150,9 @@ class InstanceStore:
             self._db.execute(_SQL["update_spawned"], given)
 
     def adopt(self, given: dict[str, object], claims: Iterable[Claim], action: Action, ts: int) -> int:
-        """Write the row of a live server that has none. given: the columns of the statement. Gives its id."""
+        """Write the row of a live launch that has none. given: the columns of the statement. Gives its id."""
         with self._db:
-            instance_id = int(self._db.execute(_SQL["insert_adopted"], {**given, "ts": ts}).get)
+            instance_id = int(self._db.execute(_SQL["insert_adopted"], {**_PROCESS, **given, "ts": ts}).get)
             self._reserve(instance_id, claims, action, str(given["project"]), ts)
             self._journal.decide(action, instance_id, ts)
         return instance_id
