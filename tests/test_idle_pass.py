@@ -43,7 +43,7 @@ domain.probe domain.sample domain.sight
 launch.exits launch.listeners launch.process
 reconcile.context reconcile.decide reconcile.health reconcile.joining reconcile.observe reconcile.passes
 reconcile.probing reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.subjects
-reconcile.wayin
+reconcile.usage reconcile.wayin
 store.locks store.samples store.watched
 """
 PASS = LIBRARY | frozenset(_PASS.split())

@@ -136,9 +136,9 @@ class Engine:
         found: dict[str, Any] | None = answer.value
         return found
 
-    def output(self, image: str, command: Sequence[str], deadline_s: float) -> str:
+    def output(self, arguments: Mapping[str, Any], binds: Sequence[str], deadline_s: float) -> str:
         """What a short-lived container without a network prints; it is gone afterwards. Raises EngineError."""
-        made = self.create("", {"image": image, "command": list(command)}, {"network_mode": "none"})
+        made = self.create("", arguments, {"network_mode": "none", "binds": list(binds)})
         try:
             with self._translated():
                 self.api.start(made)

@@ -26,13 +26,16 @@ def image_options(ctx: Context, profile: Profile, engine: Engine, image_id: str)
     """The spellings that it knows; None when what the image runs gives no list of options."""
     keys = keys_of(profile)
     # Another command or entry point may be another program of the same image.
-    key = f"{_KEY}{image_id} {json.dumps([keys.entrypoint, keys.command])}"
+    key = f"{_KEY}{image_id} {json.dumps([keys.entrypoint, keys.command, keys.volumes])}"
     stored = ctx.samples.metadata(key)
     if stored is not None:
         known = json.loads(stored)
         return None if known is None else frozenset(known)
     try:
-        text = engine.output(keys.image, [*(keys.command or ()), "--help"], _HELP_S)
+        words = {"image": keys.image, "command": [*(keys.command or ()), "--help"]}
+        if keys.entrypoint is not None:
+            words["entrypoint"] = list(keys.entrypoint)
+        text = engine.output(words, keys.volumes, _HELP_S)
     except EngineError as error:
         raise HeldError("no-engine", f"{keys.image} --help: {error}") from error
     names = frozenset(name for entry in entries(text) for name in entry.names)

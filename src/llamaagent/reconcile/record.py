@@ -12,7 +12,7 @@ from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen
 from llamaagent.domain.sample import InstanceSample, SystemSample
 from llamaagent.reconcile.usage import copy_engine_logs, gpu_use, usage_of
-from llamaagent.store.samples import PassFacts
+from llamaagent.store.samples import Holder, PassFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,3 +252,36 @@ def _previous(before: LastInstance | None) -> InstanceSample | None:
     if before is None:
         return None
     return InstanceSample(**{k: v for k, v in before._asdict().items() if k != "ts"})
+
+
+def holders_of(ctx: Context, gpus: GpuReading, known: Mapping[int, int] | None = None) -> list[Holder]:
+    """Every process that holds memory on a card, with its name, and the launch when it belongs to one of ours.
+
+    known: the launch by pid, None = look.
+    """
+    ours = _owners(ctx, gpus) if known is None else known
+    return [
+        Holder(h.uuid, h.pid, h.memory_mib, *_who(h.pid, ctx), ours.get(h.pid))
+        for c in gpus.cards
+        for h in c.holders
+    ]
+
+
+def _who(pid: int, ctx: Context) -> tuple[str | None, str | None]:
+    """User and command of a process that holds memory on a card."""
+    import os
+    import pwd
+
+    from llamaagent.launch.identity import read_small
+
+    folder = f"{ctx.host.proc}/{pid}"
+    try:
+        words = read_small(f"{folder}/cmdline").split(b"\0")
+        uid = os.stat(folder).st_uid
+    except OSError:
+        return None, None
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return user, words[0].decode("utf-8", "replace")[:200] or None

@@ -1,4 +1,4 @@
-"""What one live launch uses: a process with its children, a container with all that is in it, and the cards of either."""
+"""What one live launch uses: a process and its children, a container and all that is in it, the cards of either."""
 
 from __future__ import annotations
 
@@ -43,36 +43,3 @@ def gpu_use(row: Instance, gpus: GpuReading, ours: Mapping[int, int]) -> tuple[i
     memory = [h.memory_mib for _, h in held if h.memory_mib is not None]
     use = [c.utilization_percent for c, _ in held if c.utilization_percent is not None]
     return (sum(memory) if memory else None), (sum(use) // len(use) if use else None)
-
-
-def holders_of(ctx: Context, gpus: GpuReading, known: Mapping[int, int] | None = None) -> list[Holder]:
-    """Every process that holds memory on a card, with its name, and the launch when it belongs to one of ours.
-
-    known: the launch by pid, None = look.
-    """
-    ours = _owners(ctx, gpus) if known is None else known
-    return [
-        Holder(h.uuid, h.pid, h.memory_mib, *_who(h.pid, ctx), ours.get(h.pid))
-        for c in gpus.cards
-        for h in c.holders
-    ]
-
-
-def _who(pid: int, ctx: Context) -> tuple[str | None, str | None]:
-    """User and command of a process that holds memory on a card."""
-    import os
-    import pwd
-
-    from llamaagent.launch.identity import read_small
-
-    folder = f"{ctx.host.proc}/{pid}"
-    try:
-        words = read_small(f"{folder}/cmdline").split(b"\0")
-        uid = os.stat(folder).st_uid
-    except OSError:
-        return None, None
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
-    return user, words[0].decode("utf-8", "replace")[:200] or None
