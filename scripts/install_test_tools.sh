@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install what the tests use and this machine lacks: Chromium, git and a C++ compiler as Debian
-# packages (only these need root), and the real llama-server into .venv. Called by TEST_INSTALL=1.
+# Install what the tests use and this machine lacks: Chromium, git, a Docker engine (the tests start and end their own, in
+# a scratch folder) and a C++ compiler as Debian packages (only these need root), and the real llama-server into .venv.
+# Called by TEST_INSTALL=1.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -28,6 +29,8 @@ want() { # want PACKAGE PROGRAM...: the package is missing when none of the prog
 }
 
 want git git
+want docker.io dockerd
+want busybox-static busybox
 if scripts/install_llama_server.sh --needs-building; then
     want g++ g++ c++
     want cmake cmake

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from llamaagent.base.errors import WORK_TO_DO
-from llamaagent.cli.outdated import sentences
+from llamaagent.cli.outdated import mark_moved_images, sentences
 from llamaagent.cli.output import chosen_format, clean, emit, say
 from llamaagent.cli.rows import moment, profile_rows
 from llamaagent.cli.run import refuse_broken_settings
@@ -44,9 +44,9 @@ def run(values: Values) -> int:
         actions, instances, declared = foresee(ctx)
         rows = described(ctx, actions)
         waiting = _waiting(ctx, instances, declared)
-        old = [
-            line for line in sentences(opened, profile_rows(opened, db)) if ctx.chosen(line.split(" ", 1)[0])
-        ]
+        current = profile_rows(opened, db)
+        mark_moved_images(ctx, current)
+        old = [line for line in sentences(opened, current) if ctx.chosen(line.split(" ", 1)[0])]
     for fault in opened.site.faults:
         say(str(fault))
     for name, text in (declared.kept | declared.rolled_back).items():

@@ -13,7 +13,7 @@ from llamaagent.config.load import Asking, Site, load_site_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from llamaagent.cli.spec import Values
     from llamaagent.collect.gpu import GpuReading
@@ -195,21 +195,11 @@ def context(
     def read_gpus() -> GpuReading:
         from llamaagent.collect.gpu import collect_gpus
 
-        reading = collect_gpus(host, NVML_TIMEOUT_S)
-        if not reading.available:
+        if not (reading := collect_gpus(host, NVML_TIMEOUT_S)).available:
             return reading
         from llamaagent.reconcile.cardhealth import with_health
 
         return with_health(reading, db, host, opened.clock)
-
-    made: list[Engines] = []
-
-    def engines() -> Engines:
-        from llamaagent.engine.engines import Engines
-
-        if not made:
-            made.append(Engines(os.environ, home=home_of(os.geteuid()), uid=os.geteuid()))
-        return made[0]
 
     return Context(
         settings=opened.site.settings,
@@ -227,8 +217,22 @@ def context(
         host=host,
         only=only,
         approved=approved,
-        engines=engines,
+        engines=_engines(),
     )
+
+
+def _engines() -> Callable[[], Engines]:
+    """The engines of one context, made with the first question."""
+    made: list[Engines] = []
+
+    def engines() -> Engines:
+        from llamaagent.engine.engines import Engines
+
+        if not made:
+            made.append(Engines(os.environ, home=home_of(os.geteuid()), uid=os.geteuid()))
+        return made[0]
+
+    return engines
 
 
 def known_names(opened: Opened, db: Connection) -> set[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from llamaagent.base.errors import NOT_FINE, REFUSED, RefusedError, UsageError
+import sys
+
+from llamaagent.base.errors import NOT_FINE, REFUSED, UNAVAILABLE, RefusedError, UsageError
 from llamaagent.cli.actor import actor
-from llamaagent.cli.output import say
+from llamaagent.cli.output import clean, say
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.cli.spans import until
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from llamaagent.store.types import Connection
 
 _POLL_S = 0.1
+_SOON = frozenset({"gpu-releasing", "pulling"})  # holds that are over by themselves
+_NOT_REACHED = frozenset({"no-engine", "missing-image"})
 
 
 def start(values: Values) -> int:
@@ -184,10 +188,11 @@ def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
     """The profiles meant. Raises UsageError when none is."""
     known = {p.name for p in opened.site.profiles}
     if values.flag("outdated"):
-        from llamaagent.cli.outdated import refused_by_build
+        from llamaagent.cli.outdated import mark_moved_images, refused_by_build
         from llamaagent.cli.rows import profile_rows
 
         rows = profile_rows(opened, db)
+        mark_moved_images(context(opened, db), rows)
         refused = refused_by_build(opened, rows)
         for name, fault in refused.items():
             say(f"{name}: left as it runs, the new build would refuse it ({fault})")
@@ -234,12 +239,14 @@ def _reach(
                         + (f" at {row.host}:{row.port}" if row.status == st.RUNNING else "")
                     )
             return 0
-        refused = [row for row in held if row.reason != "gpu-releasing"]  # that is over soon
+        refused = [row for row in held if row.reason not in _SOON]
+        if _tell_fetching(values, missing):  # an image takes as long as it takes
+            until = max(until, opened.clock.monotonic() + _POLL_S)
         refused = held if opened.clock.monotonic() >= until else refused
         if refused and len(refused) == len(missing):
             for row in refused:
                 say(f"{row.profile}: refused, {row.reason}: {row.detail}")
-            return REFUSED
+            return UNAVAILABLE if all(row.reason in _NOT_REACHED for row in refused) else REFUSED
         if opened.clock.monotonic() >= until or all(_stays(row) for row in missing):
             for row in missing:
                 say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
@@ -247,9 +254,22 @@ def _reach(
         opened.clock.sleep(_POLL_S)
 
 
+def _tell_fetching(values: Values, rows: list[Instance]) -> bool:
+    """Whether images are being fetched; how far they are is shown on a terminal."""
+    fetched = [row for row in rows if row.status == st.CREATED and row.reason == "pulling"]
+    if fetched and sys.stderr.isatty() and not values.flag("quiet"):
+        print(
+            f"\r\033[K{fetched[0].profile}: {clean(fetched[0].detail or '')}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+    return bool(fetched)
+
+
 def _stays(row: Instance) -> bool:
     """Whether more passes change nothing."""
-    return row.status == st.ERROR or (row.status == st.CREATED and row.reason != "gpu-releasing")
+    return row.status == st.ERROR or (row.status == st.CREATED and row.reason not in _SOON)
 
 
 def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:

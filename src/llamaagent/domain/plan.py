@@ -67,7 +67,7 @@ REASONS = (
     "disk",  # a download would fill the disk
     "on-cpu",  # it has a card, and nothing of it is on one
     "quota",  # a limit of its project stands in the way
-    "unsupported",  # declared, but this version does not launch that kind
+    "unsupported",  # declared, but what is here cannot launch it
     "reboot",  # the machine was started again since
     "not-launched",  # the agent died between its intent and the spawn
     "lost",  # gone, and nobody could record how
