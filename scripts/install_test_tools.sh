@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what the tests use and this machine lacks: Chromium, git and a C++ compiler as Debian
-# packages (only these need root), and the real llama-server into .venv. Called by TEST_INSTALL=1.
+# Install what the tests use and this machine lacks: Chromium, git, a registry of images and a C++ compiler as
+# Debian packages (only these need root), and the real llama-server into .venv. Called by TEST_INSTALL=1.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -38,6 +38,7 @@ if is_ubuntu && ! has chromium chromium-browser google-chrome google-chrome-stab
 else
     want chromium chromium chromium-browser google-chrome google-chrome-stable
 fi
+want docker-registry docker-registry
 
 if [ -n "$missing" ]; then
     has apt-get || fail "install these with your package manager:$missing"

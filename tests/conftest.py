@@ -43,6 +43,12 @@ def _chromium() -> bool:
     return any(shutil.which(name) for name in (named or "chromium", "chromium-browser", "google-chrome"))
 
 
+def _registry() -> bool:
+    import shutil
+
+    return shutil.which("docker-registry") is not None
+
+
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "binary": (
         _real_binary,
@@ -54,6 +60,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         "no xllamacpp: pip install 'llamaagent[embedded]'",
     ),
     "gpu": (lambda: os.path.exists("/dev/nvidiactl"), "no NVIDIA GPU"),
+    "registry": (_registry, "no docker-registry: Debian's package docker-registry has it"),
     "root": (lambda: os.geteuid() == 0, "not root"),
 }
 OPTIONAL = frozenset({NEEDS["gpu"][1]})
