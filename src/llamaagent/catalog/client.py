@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from llamaagent.catalog.transport import Answer
 
 LARGEST = 16 << 20
-_TRIES = 5
-_TRIES_GONE = 3  # when nobody answers at all, or nonsense comes
+_TRIES = {"later": 5, "bad": 3, "gone": 3}  # by the kind of a TemporaryError
 _BACKOFF_S = 0.5  # doubled each time
 _LONGEST_WAIT_S = 60.0
 _SLICE_S = 0.2
@@ -106,27 +105,28 @@ class Client:
     def _with_patience(
         self, url: str, headers: dict[str, str], area: str, read: Callable[[Answer], Page]
     ) -> Page:
-        host, tries = urlsplit(url).netloc, 0
+        host = urlsplit(url).netloc
+        failed: list[str] = []
         while True:
             self._wait_for(host)
-            tries += 1
             try:
                 answer = self._with_login(url, headers, area)
                 _judge(answer, url)
                 return _read(read, answer, url)
             except TemporaryError as error:
-                self._after(error, host, tries)
+                failed.append(error.kind)
+                self._after(error, host, failed)
 
-    def _after(self, error: TemporaryError, host: str, tries: int) -> None:
+    def _after(self, error: TemporaryError, host: str, failed: list[str]) -> None:
         """Let others wait too, or give up. Raises ServiceUnavailableError, BadInputError."""
-        wait = _BACKOFF_S * 2 ** (tries - 1) if error.wait_s is None else error.wait_s
+        wait = _BACKOFF_S * 2 ** (len(failed) - 1) if error.wait_s is None else error.wait_s
         if wait > _LONGEST_WAIT_S:
             self._given_up[host] = f"{host} asks to be left alone for {wait:.0f} s"
             raise ServiceUnavailableError(self._given_up[host]) from error
-        if tries >= (_TRIES_GONE if error.gone or error.bad else _TRIES):
-            if error.bad:
+        if failed.count(error.kind) >= _TRIES[error.kind]:
+            if error.kind == "bad":
                 raise BadInputError(str(error)) from error
-            if error.gone or error.wait_s is not None:
+            if error.kind == "gone" or error.wait_s is not None:
                 self._given_up[host] = str(error)
             raise ServiceUnavailableError(str(error)) from error
         self._not_before[host] = max(self._not_before.get(host, 0.0), self._clock.monotonic() + wait)
@@ -218,10 +218,10 @@ def _read(read: Callable[[Answer], Page], answer: Answer, url: str) -> Page:
     try:
         return read(answer)
     except json.JSONDecodeError as error:
-        raise TemporaryError(f"{shown(url)} sends no JSON", bad=True) from error
+        raise TemporaryError(f"{shown(url)} sends no JSON", kind="bad") from error
     except ValueError as error:  # also UnicodeDecodeError
         reason = "no UTF-8 text" if isinstance(error, UnicodeError) else str(error)[:100]
-        raise TemporaryError(f"{shown(url)} sends nonsense: {reason}", bad=True) from error
+        raise TemporaryError(f"{shown(url)} sends nonsense: {reason}", kind="bad") from error
 
 
 def _basic(secret: str) -> str:

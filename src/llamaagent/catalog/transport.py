@@ -31,13 +31,15 @@ _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class TemporaryError(Exception):
-    """It did not work this time. wait_s: what the server asked for; bad: it answered nonsense; gone: nobody answers."""
+    """It did not work this time.
 
-    def __init__(
-        self, message: str, *, wait_s: float | None = None, bad: bool = False, gone: bool = False
-    ) -> None:
+    wait_s: what the server asked for. kind: `gone`, nobody answers; `bad`, what came is nonsense; else `later`.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None = None, kind: str = "later") -> None:
         super().__init__(message)
-        self.wait_s, self.bad, self.gone = wait_s, bad, gone
+        self.wait_s = wait_s
+        self.kind = kind
 
 
 class Answer(NamedTuple):
@@ -141,7 +143,7 @@ def _open(request: urllib.request.Request, host: str) -> HTTPResponse:
     except (OSError, ValueError) as error:  # URLError is an OSError
         reason = getattr(error, "reason", error)
         text = getattr(reason, "strerror", None) or str(reason)
-        raise TemporaryError(f"cannot reach {host}: {text}", gone=True) from error
+        raise TemporaryError(f"cannot reach {host}: {text}", kind="gone") from error
     return found
 
 

@@ -81,13 +81,11 @@ def _images(word: str, places: Places, store: CatalogStore) -> list[tuple[Image,
     """The images that a word means, with the tag if it names one."""
     scheme, slashes, rest = word.rpartition("://")
     if slashes or (has_registry(word) and not any(c in word for c in "*?")):
+        host = rest.partition("/")[0]
+        places.at(f"{scheme}://{host}" if slashes else host)
         found = parse_reference(rest)
         if found.digest is not None:
             raise UsageError(f"{word} names a digest", hint="name the image, or one of its tags")
-        if slashes:
-            places.at(f"{scheme}://{rest.partition('/')[0]}")
-        else:
-            places.registry_of(found.registry)
         return [(image_of(found.registry, found.repository), found.tag)]
     name, colon, tag = word.rpartition(":") if ":" in word.rpartition("/")[2] else (word, "", "")
     matched = matching_images(name, [image for image, _ in store.images()])
