@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from llamaagent.base.errors import BadInputError, ServiceUnavailableError
 from llamaagent.catalog.challenge import Challenge, parse_challenge, token_url
-from llamaagent.catalog.reference import open_to_plain
+from llamaagent.catalog.reference import may_lead
 from llamaagent.catalog.transport import Ask, TemporaryError, shown
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGEST = 16 << 20
 _TRIES = {"later": 5, "bad": 3, "gone": 3}  # by the kind of a TemporaryError
+_ALGORITHMS = frozenset({"sha256", "sha512"})
 _BACKOFF_S = 0.5  # doubled each time
 _LONGEST_WAIT_S = 60.0
 _SLICE_S = 0.2
@@ -95,8 +96,11 @@ class Client:
         """The JSON document that has this digest. Raises as `get_json`, BadInputError also for another digest."""
 
         def read(answer: Answer) -> Page:
-            if digest.startswith("sha256:") and digest_of(answer.body) != digest:
-                raise ValueError("its sha256 is another one")
+            algorithm = digest.partition(":")[0]
+            if algorithm not in _ALGORITHMS:
+                raise BadInputError(f"{shown(url)}: {algorithm} is no known kind of digest")
+            if digest_of(answer.body, algorithm) != digest:
+                raise ValueError(f"its {algorithm} is another one")
             text = answer.body.decode("utf-8")
             return Page(text, parse_json(text), None, None)
 
@@ -178,7 +182,7 @@ class Client:
 
     def _token(self, challenge: Challenge, secret: str | None, host: str) -> str | None:
         url = token_url(challenge)
-        if url is None or not open_to_plain(url, self._insecure):
+        if url is None or not may_lead(f"https://{host}", url, self._insecure):
             raise BadInputError(f"{host} wants a login at an address that is not to be asked")
         # A secret goes over https, or to the very host that it is for.
         trusted = url.startswith("https:") or urlsplit(url).netloc == host
@@ -197,9 +201,9 @@ class Client:
         return f"Bearer {token}"
 
 
-def digest_of(data: bytes) -> str:
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
     """As registries write it."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def parse_json(text: str) -> Any:

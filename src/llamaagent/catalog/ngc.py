@@ -105,7 +105,7 @@ def image_from(resource: Mapping[str, Any]) -> Image | None:
 
 
 def tags(answers: Answers, api: str, image: Image) -> dict[str, list[ImageVersion]]:
-    """An image's tags and what the listing says of each architecture. Raises as `search`."""
+    """An image's tags and what the listing says of each architecture. Raises as `search`, also when it lists none."""
     found: dict[str, list[ImageVersion]] = {}
     page, pages = 0, 1
     while page < min(pages, _MOST_PAGES):
@@ -121,6 +121,8 @@ def tags(answers: Answers, api: str, image: Image) -> dict[str, list[ImageVersio
         if len(found) == before:
             break  # a server that pages for ever
         page += 1
+    if not found:
+        raise BadInputError(f"{api} lists no tags of {image.repository}")
     return found
 
 

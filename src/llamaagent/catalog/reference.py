@@ -58,6 +58,17 @@ def open_to_plain(url: str, insecure: frozenset[str]) -> bool:
     return at.scheme == "http" and (is_loopback(at.hostname or "") or at.netloc in insecure)
 
 
+def may_lead(url: str, target: str, insecure: frozenset[str]) -> bool:
+    """Whether an answer from `url` may send us to `target`: never from elsewhere to services of this machine."""
+    try:
+        here, there = urlsplit(url).hostname or "", urlsplit(target).hostname or ""
+    except ValueError:
+        return False
+    if not there or not open_to_plain(target, insecure):
+        return False
+    return is_loopback(here) or not is_loopback(there)
+
+
 def registry_at(text: str, insecure: frozenset[str] = frozenset()) -> Registry:
     """The registry that `https://HOST[:PORT]`, `http://...` or `HOST[:PORT]` means.
 

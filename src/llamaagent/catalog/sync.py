@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llamaagent.base.errors import BadInputError, LlamaAgentError, ServiceUnavailableError
 from llamaagent.catalog import ngc, registry
-from llamaagent.catalog.client import NotThereError
 from llamaagent.catalog.crew import each
 from llamaagent.catalog.reference import NGC_REGISTRY
 from llamaagent.domain.image import image_of
@@ -106,8 +105,8 @@ class Sync:
         if image.registry == NGC_REGISTRY:
             try:
                 return ngc.tags(self._answers, self._api, image)
-            except (ServiceUnavailableError, NotThereError):
-                pass  # the registry itself may be open all the same
+            except _REFUSALS:
+                pass  # the registry itself has them too, and decides
         return {tag: [] for tag in registry.list_tags(self._answers, place, image.repository)}
 
     def _read(self, work: _Work, told: Outcome) -> Outcome:

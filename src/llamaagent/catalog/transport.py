@@ -11,10 +11,10 @@ import urllib.request
 from functools import cache
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from llamaagent.base.errors import BadInputError, ServiceUnavailableError
-from llamaagent.catalog.reference import is_loopback, open_to_plain
+from llamaagent.catalog.reference import is_loopback, may_lead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ _TIMEOUT_S = 30.0  # without a byte
 _DEADLINE_S = 120.0  # for a whole body
 _CHUNK = 1 << 16
 _REDIRECTS = 6
+_SAFE = "%/:=&?~#+!$,;'@()*[]-._"  # stays as it is in an address; what is left is quoted
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -61,6 +62,7 @@ class Ask(NamedTuple):
         """One GET. Raises TemporaryError, BadInputError (too large, a bad redirect), ServiceUnavailableError."""
         home = urlsplit(url)
         for _ in range(_REDIRECTS):
+            url = quote(url, safe=_SAFE)
             at = urlsplit(url)
             request = urllib.request.Request(url, headers={"User-Agent": "llamaagent", **headers})  # noqa: S310
             if authorization is not None and (at.scheme, at.netloc) == (home.scheme, home.netloc):
@@ -75,7 +77,7 @@ class Ask(NamedTuple):
     def _moved(self, url: str, location: str | None) -> str:
         try:
             target = urljoin(url, location or "")
-            good = bool(location) and bool(urlsplit(target).hostname) and open_to_plain(target, self.insecure)
+            good = bool(location) and may_lead(url, target, self.insecure)
         except ValueError:
             good = False
         if not good:
