@@ -245,3 +245,12 @@ def test_an_answer_is_stored_with_its_digest_intact() -> None:
 
     answers = Answers(Client(ManualClock(), lambda _host: None), Shelf(), Policy(10, None))
     assert digest_of(answers.document("u").text.encode()) == digest_of(text.encode())
+
+
+def test_a_host_that_only_fails_is_left_alone_soon(site: CatalogSite, server: NgcServer) -> None:
+    there = server.repository("team/app")
+    for number in range(50):
+        there.add(f"1.{number}", [])
+    server.faults["/manifests/"] = Forever([500])
+    site.run("catalog", "sync", f"{server.host}/team/app", "--jobs", "1", code=69)
+    assert len(server.paths("/manifests/")) == 15

@@ -27,6 +27,7 @@ LARGEST = 16 << 20
 _TRIES = {"later": 5, "bad": 3, "gone": 3}  # by the kind of a TemporaryError
 _ALGORITHMS = frozenset({"sha256", "sha512"})
 _BACKOFF_S = 0.5  # doubled each time
+_MOST_IN_VAIN = 3
 _LONGEST_WAIT_S = 60.0
 _SLICE_S = 0.2
 _LONGEST_TOKEN = 1 << 16
@@ -71,6 +72,7 @@ class Client:
         self._login_locks: dict[tuple[str, str], threading.Lock] = {}
         self._not_before: dict[str, float] = {}
         self._given_up: dict[str, str] = {}
+        self._in_vain: dict[str, int] = {}  # host -> addresses in a row that never answered
         self.requests = 0
 
     def get_json(
@@ -116,7 +118,9 @@ class Client:
             try:
                 answer = self._with_login(url, headers, area)
                 _judge(answer, url)
-                return _read(read, answer, url)
+                page = _read(read, answer, url)
+                self._in_vain[host] = 0
+                return page
             except TemporaryError as error:
                 failed.append(error.kind)
                 self._after(error, host, failed)
@@ -130,7 +134,8 @@ class Client:
         if failed.count(error.kind) >= _TRIES[error.kind]:
             if error.kind == "bad":
                 raise BadInputError(str(error)) from error
-            if error.kind == "gone" or error.wait_s is not None:
+            self._in_vain[host] = self._in_vain.get(host, 0) + 1
+            if error.kind == "gone" or error.wait_s is not None or self._in_vain[host] >= _MOST_IN_VAIN:
                 self._given_up[host] = str(error)
             raise ServiceUnavailableError(str(error)) from error
         self._not_before[host] = max(self._not_before.get(host, 0.0), self._clock.monotonic() + wait)
