@@ -119,11 +119,12 @@ class Client:
                 answer = self._with_login(url, headers, area)
                 _judge(answer, url)
                 page = _read(read, answer, url)
-                self._in_vain[host] = 0
-                return page
             except TemporaryError as error:
                 failed.append(error.kind)
                 self._after(error, host, failed)
+            else:
+                self._in_vain[host] = 0
+                return page
 
     def _after(self, error: TemporaryError, host: str, failed: list[str]) -> None:
         """Let others wait too, or give up. Raises ServiceUnavailableError, BadInputError."""
