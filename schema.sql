@@ -1151,11 +1151,14 @@ CREATE TABLE image_versions (
     framework_version TEXT,
     architecture TEXT NOT NULL DEFAULT 'amd64',
     manifest_json TEXT CHECK (json_valid(manifest_json)),
-    is_cached INTEGER NOT NULL DEFAULT 0 CHECK (is_cached IN (0, 1)),
+    is_cached INTEGER NOT NULL DEFAULT 0 CHECK (is_cached IN (0, 1)), -- an engine here holds it
     created_at TEXT AS (datetime(created_ts, 'unixepoch')) VIRTUAL,
-    UNIQUE (image_id, tag)
+    index_digest TEXT,                       -- of the list of architectures that the tag names; NULL: it names one
+    synced_ts INTEGER,                       -- when the registry last confirmed it
+    UNIQUE (image_id, tag, architecture)
 ) STRICT;
 CREATE INDEX image_versions_cuda ON image_versions (cuda_version) WHERE cuda_version IS NOT NULL;
+CREATE INDEX image_versions_digest ON image_versions (digest) WHERE digest IS NOT NULL;
 
 -- Answers of registries.
 CREATE TABLE api_cache (
@@ -1165,7 +1168,8 @@ CREATE TABLE api_cache (
     cached_ts INTEGER NOT NULL,
     expires_ts INTEGER,
     cached_at TEXT AS (datetime(cached_ts, 'unixepoch')) VIRTUAL,
-    expires_at TEXT AS (datetime(expires_ts, 'unixepoch')) VIRTUAL
+    expires_at TEXT AS (datetime(expires_ts, 'unixepoch')) VIRTUAL,
+    link TEXT                                -- where the registry has the next page
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_cache_expires ON api_cache (expires_ts) WHERE expires_ts IS NOT NULL;
 

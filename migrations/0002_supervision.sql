@@ -112,3 +112,33 @@ CREATE INDEX reservations_project ON reservations (project, released_ts);
 -- The engine of a container, and how far its log has been copied.
 ALTER TABLE instances ADD COLUMN engine TEXT;
 ALTER TABLE instances ADD COLUMN engine_log TEXT CHECK (json_valid(engine_log));
+-- Images: one row for each architecture of a tag.
+ALTER TABLE image_versions RENAME TO image_versions_of_version_1;
+DROP INDEX image_versions_cuda;
+CREATE TABLE image_versions (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL REFERENCES ngc_images (id) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    digest TEXT,
+    size_bytes INTEGER,
+    created_ts INTEGER,
+    cuda_version TEXT,
+    python_version TEXT,
+    framework_version TEXT,
+    architecture TEXT NOT NULL DEFAULT 'amd64',
+    manifest_json TEXT CHECK (json_valid(manifest_json)),
+    is_cached INTEGER NOT NULL DEFAULT 0 CHECK (is_cached IN (0, 1)),
+    created_at TEXT AS (datetime(created_ts, 'unixepoch')) VIRTUAL,
+    index_digest TEXT,
+    synced_ts INTEGER,
+    UNIQUE (image_id, tag, architecture)
+) STRICT;
+INSERT INTO image_versions (id, image_id, tag, digest, size_bytes, created_ts, cuda_version, python_version,
+                            framework_version, architecture, manifest_json, is_cached)
+SELECT id, image_id, tag, digest, size_bytes, created_ts, cuda_version, python_version, framework_version, architecture,
+       manifest_json, is_cached
+  FROM image_versions_of_version_1;
+DROP TABLE image_versions_of_version_1;
+CREATE INDEX image_versions_cuda ON image_versions (cuda_version) WHERE cuda_version IS NOT NULL;
+CREATE INDEX image_versions_digest ON image_versions (digest) WHERE digest IS NOT NULL;
+ALTER TABLE api_cache ADD COLUMN link TEXT;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install what the tests use and this machine lacks: Chromium, git, a Docker engine (the tests start and end their own, in
-# a scratch folder) and a C++ compiler as Debian packages (only these need root), and the real llama-server into .venv.
-# Called by TEST_INSTALL=1.
+# Install what the tests use and this machine lacks: Chromium, git, an image registry, a Docker engine (the tests start
+# and end their own, in a scratch folder) and a C++ compiler as Debian packages (only these need root), and the real
+# llama-server into .venv. Called by TEST_INSTALL=1.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,6 +41,7 @@ if is_ubuntu && ! has chromium chromium-browser google-chrome google-chrome-stab
 else
     want chromium chromium chromium-browser google-chrome google-chrome-stable
 fi
+want docker-registry docker-registry
 
 if [ -n "$missing" ]; then
     has apt-get || fail "install these with your package manager:$missing"

@@ -52,6 +52,12 @@ def _no_engine() -> str | None:
     return missing()
 
 
+def _registry() -> bool:
+    import shutil
+
+    return shutil.which("docker-registry") is not None
+
+
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "binary": (
         _real_binary,
@@ -67,6 +73,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         "no xllamacpp: pip install 'llamaagent[embedded]'",
     ),
     "gpu": (lambda: os.path.exists("/dev/nvidiactl"), "no NVIDIA GPU"),
+    "registry": (_registry, "no docker-registry: Debian's package docker-registry has it"),
     "root": (lambda: os.geteuid() == 0, "not root"),
 }
 OPTIONAL = frozenset({NEEDS["gpu"][1]})

@@ -217,11 +217,11 @@ def context(
         host=host,
         only=only,
         approved=approved,
-        engines=_engines(),
+        engines=engines_of_host(),
     )
 
 
-def _engines() -> Callable[[], Engines]:
+def engines_of_host() -> Callable[[], Engines]:
     """The engines of one context, made with the first question."""
     made: list[Engines] = []
 

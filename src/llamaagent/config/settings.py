@@ -15,7 +15,7 @@ from llamaagent.config.node import Faults, Mark, Node
 from llamaagent.config.offered import binary_named
 from llamaagent.config.schema import PROFILE, SETTINGS, Spec
 from llamaagent.config.yamltext import parse_documents
-from llamaagent.domain.settings import Headroom, ProjectLimits, Reports, Settings
+from llamaagent.domain.settings import Catalog, Headroom, ProjectLimits, Reports, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -179,6 +179,17 @@ _REPORTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "keep": ("keep_s", parse_duration),
     "after_timeout": ("after_timeout_s", parse_duration),
 }
+_CATALOG: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "sources": ("sources", tuple),
+    "expires": ("expires_s", parse_duration),
+    "ngc_api": ("ngc_api", lambda url: url.rstrip("/")),
+    "mirrors": ("mirrors", _pairs),
+    "insecure": ("insecure", tuple),
+    "tokens": (
+        "tokens",
+        lambda refs: tuple((host, *next(iter(refs[host].items()))) for host in sorted(refs)),
+    ),
+}
 _LIMITS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "memory": ("memory_mib", parse_mib),
     "gpu_hours": ("gpu_hours", parse_rate),
@@ -207,6 +218,7 @@ def _record(values: dict[str, Any], file: str | None, host: str, places: Places)
             ProjectLimits(name, **_converted(projects[name], _LIMITS)) for name in sorted(projects)
         ),
         reports=Reports(**_converted(values.get("reports", {}), _REPORTS)),
+        catalog=Catalog(**_converted(values.get("catalog", {}), _CATALOG)),
     )
 
 

@@ -6,7 +6,7 @@ import socket
 from contextlib import contextmanager
 from threading import Timer
 
-from llamaagent.base.errors import InstallError, ServiceUnavailableError
+from llamaagent.base.errors import ServiceUnavailableError
 from llamaagent.engine.container import read_container, read_event
 from llamaagent.engine.lines import split_lines
 
@@ -42,7 +42,7 @@ class Engine:
 
     @property
     def api(self) -> Any:
-        """The client of the package. Raises EngineError, InstallError."""
+        """The client of the package. Raises EngineError."""
         if self._down is not None:
             raise self._down
         if self._api is None:
@@ -242,8 +242,9 @@ def _package() -> tuple[Any, Any]:
         from docker.api.client import APIClient
         from docker.tls import TLSConfig
     except ImportError as error:
-        raise InstallError(
-            "containers need the package docker", hint="pip install 'llamaagent[containers]'"
+        raise EngineError(
+            "containers need the package docker, which is not installed",
+            hint="pip install 'llamaagent[containers]'",
         ) from error
 
     def tls(folder: str | None) -> Any:

@@ -22,6 +22,7 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     """Give `SPECS`."""
     if name != "SPECS":
         raise AttributeError(name)
+    from llamaagent.cli.commands.catalog import CATALOG
     from llamaagent.cli.commands.daily import LOOK
     from llamaagent.cli.commands.data import DATA_COMMANDS
     from llamaagent.cli.commands.database import DATABASE_CARE
@@ -33,5 +34,6 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     from llamaagent.cli.commands.steer import STEER
 
     return (
-        *LOOK, *STEER, *FILES, *SHARES, *DATA_COMMANDS, *KEY_VALUES, *DATABASE_CARE, *NEIGHBOUR_COMMANDS, *EXPORTS,
+        *LOOK, *STEER, *FILES, *CATALOG, *SHARES, *DATA_COMMANDS, *KEY_VALUES, *DATABASE_CARE, *NEIGHBOUR_COMMANDS,
+        *EXPORTS,
     )  # fmt: skip
