@@ -1064,7 +1064,8 @@ CREATE TABLE generations (
     client TEXT,
     is_child INTEGER NOT NULL DEFAULT 0 CHECK (is_child IN (0, 1)),
     truncated INTEGER NOT NULL DEFAULT 0 CHECK (truncated IN (0, 1)),
-    created_at TEXT AS (datetime(ts, 'unixepoch')) VIRTUAL
+    created_at TEXT AS (datetime(ts, 'unixepoch')) VIRTUAL,
+    first_token_ms REAL                      -- from the sending to the first piece, where the caller was llamaagent
 ) STRICT;
 CREATE INDEX generations_ts ON generations (ts);
 CREATE INDEX generations_profile ON generations (profile, ts);
@@ -1083,6 +1084,30 @@ BEGIN
            generated_tokens_total = generated_tokens_total + coalesce(NEW.generated_tokens, 0)
      WHERE id = NEW.instance_id;
 END;
+
+-- What llamaagent, asking as a client, knows of its own request that the server's log does not tell. A pass joins it to the
+-- row of the log; one that finds no such row in two passes becomes a row itself.
+CREATE TABLE generation_claims (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,                     -- when it finished
+    instance_id INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+    passes INTEGER NOT NULL DEFAULT 0,       -- that found no row for it
+    prompt_tokens INTEGER,
+    cached_tokens INTEGER,
+    generated_tokens INTEGER,
+    prompt_time_ms REAL,
+    generation_time_ms REAL,
+    total_time_ms REAL,
+    prompt_tokens_per_second REAL,
+    tokens_per_second REAL,
+    first_token_ms REAL,
+    temperature REAL,
+    max_tokens INTEGER,
+    finish_reason TEXT NOT NULL,
+    cache_key TEXT,
+    session_id TEXT
+) STRICT;
+CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_tokens, generated_tokens, prompt_time_ms);
 
 -- Answers kept for the same question.
 CREATE TABLE cache (
@@ -1110,6 +1135,7 @@ CREATE TABLE cache (
 CREATE INDEX cache_prompt ON cache (prompt_hash);
 CREATE INDEX cache_model ON cache (model_path);
 CREATE INDEX cache_expires ON cache (expires_ts) WHERE expires_ts IS NOT NULL;
+CREATE INDEX cache_use ON cache (coalesce(last_hit_ts, created_ts), id, size_bytes);
 
 
 -- ---------------------------------------------------------------------------------------------------------

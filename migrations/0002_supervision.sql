@@ -108,3 +108,28 @@ ALTER TABLE reservations ADD COLUMN boot_id TEXT;
 ALTER TABLE reservations ADD COLUMN pid INTEGER;
 ALTER TABLE reservations ADD COLUMN start_ticks INTEGER;
 CREATE INDEX reservations_project ON reservations (project, released_ts);
+
+-- Askings by llamaagent itself: what it knows of a request, until the server's log tells the rest; the order of the cache.
+ALTER TABLE generations ADD COLUMN first_token_ms REAL;
+CREATE TABLE generation_claims (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    instance_id INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+    passes INTEGER NOT NULL DEFAULT 0,
+    prompt_tokens INTEGER,
+    cached_tokens INTEGER,
+    generated_tokens INTEGER,
+    prompt_time_ms REAL,
+    generation_time_ms REAL,
+    total_time_ms REAL,
+    prompt_tokens_per_second REAL,
+    tokens_per_second REAL,
+    first_token_ms REAL,
+    temperature REAL,
+    max_tokens INTEGER,
+    finish_reason TEXT NOT NULL,
+    cache_key TEXT,
+    session_id TEXT
+) STRICT;
+CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_tokens, generated_tokens, prompt_time_ms);
+CREATE INDEX cache_use ON cache (coalesce(last_hit_ts, created_ts), id, size_bytes);
