@@ -79,15 +79,16 @@ def rules_of(values: Values, opened: Opened) -> Rules:
     ttl = values.text("ttl")
     return Rules(
         cache,
-        settings.cache_ttl_s if ttl is None else _span(ttl, "--ttl"),
+        settings.cache_ttl_s if ttl is None else span(ttl, "--ttl"),
         values.flag("single_flight"),
         values.text("session") or os.environ.get("LLAMAAGENT_SESSION") or None,
-        float(_span(values.text("timeout") or f"{_TIMEOUT_S:g}s", "--timeout") or 86400 * 365),
+        float(span(values.text("timeout") or f"{_TIMEOUT_S:g}s", "--timeout") or 86400 * 365),
         settings.cache_model_identity,
     )
 
 
-def _span(text: str, name: str) -> int | None:
+def span(text: str, name: str) -> int | None:
+    """A length of time as it is typed, in seconds; None = `never`. Raises UsageError naming the option."""
     from llamaagent.base.units import parse_duration
 
     try:

@@ -26,7 +26,7 @@ class Ask(NamedTuple):
 
     prompt: str = ""
     messages: tuple[Message, ...] | None = None
-    settings: Mapping[str, Any] = {}  # noqa: RUF012 - never changed
+    settings: Mapping[str, Any] = {}
     images: tuple[Image, ...] = ()
     n: int = 1
 

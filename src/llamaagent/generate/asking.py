@@ -1,4 +1,4 @@
-"""One asking from the request to the answer: the server's marker for images, the stream, what was left of a cancelled one."""
+"""One asking from the request to the answer: the marker for images, the stream, what is left of a cancelled one."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from llamaagent.base.errors import ServiceUnavailableError
 from llamaagent.generate.trouble import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from llamaagent.base.clock import Clock
 
@@ -75,7 +75,7 @@ class Client:
         with self._asked("POST", path, body) as (_, response):
             return _json(response)
 
-    def events(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def events(self, path: str, body: dict[str, Any]) -> Generator[dict[str, Any]]:
         """The events of a streamed answer, as they come; leaving the loop early cancels the rest."""
         until = self._clock.monotonic() + self._timeout_s
         with self._asked("POST", path, body) as (sock, response):
@@ -129,7 +129,9 @@ class Client:
         import ssl
 
         context = ssl.create_default_context()
-        if host in {"::1", "localhost"} or host.startswith("127."):  # a certificate for this machine's own name
+        if host in {"::1", "localhost"} or host.startswith(
+            "127."
+        ):  # a certificate for this machine's own name
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return http.client.HTTPSConnection(host, at.port, timeout=patience, context=context)

@@ -1,9 +1,9 @@
 """What makes two askings one: the key of the response cache. Pure.
 
-SHA-256 over canonical JSON of the effective generation: what was asked, the model, every option as request over profile,
-and what else of the profile decides what is written. Left out, because another value gives as good an answer: the seed
-(unless it was asked for on purpose), GPU layers, the context's size, threads, verbosity. An option that nobody sets is
-left out too, so that asking for what the profile says anyway is the same asking.
+SHA-256 over canonical JSON of the effective generation: what was asked, the model, every option as request over
+profile, and what else of the profile decides what is written. Left out, because another value gives as good an answer:
+the seed (unless it was asked for on purpose), GPU layers, the context's size, threads, verbosity. An option that nobody
+sets is left out too, so that asking for what the profile says anyway is the same asking.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Option(NamedTuple):
-    """One option. names: llama-server's long spellings without dashes. kind: float | int | bool | text | list | json."""
+    """One option. names: llama-server's long spellings, no dashes. kind: float | int | bool | text | list | json."""
 
     field: str  # of a request, and of a cache key
     names: tuple[str, ...]

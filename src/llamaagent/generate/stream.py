@@ -135,5 +135,7 @@ class Collector:
         if text.reason != "length":
             return text.reason
         generated = text.timings.get("predicted_n")
-        asked = self._limit is not None and self._limit >= 0 and (generated is None or generated >= self._limit)
+        asked = (
+            self._limit is not None and self._limit >= 0 and (generated is None or generated >= self._limit)
+        )
         return "length" if asked and not text.truncated else "cut"

@@ -8,7 +8,7 @@ from llamaagent.base.errors import BadInputError, ConfigError, LlamaAgentError, 
 
 
 def refusal(status: int, answer: object) -> LlamaAgentError:
-    """The error that an answer other than 200 is. status 0: told in the middle of a stream, where the code is within."""
+    """The error that an answer other than 200 is. status 0: told in the middle of a stream, with its code within."""
     error = answer.get("error") if isinstance(answer, dict) else None
     told = error if isinstance(error, dict) else {}
     code = told.get("code")
@@ -35,7 +35,9 @@ def refusal(status: int, answer: object) -> LlamaAgentError:
 def _hint(told: dict[str, Any]) -> str | None:
     needed, room = told.get("n_prompt_tokens"), told.get("n_ctx")
     if isinstance(needed, int) and isinstance(room, int):
-        return f"the prompt has {needed} tokens, a slot has room for {room}: raise ctx-size, or lower parallel"
+        return (
+            f"the prompt has {needed} tokens, a slot has room for {room}: raise ctx-size, or lower parallel"
+        )
     if "multimodal" in str(told.get("message")):
         return "args: {mmproj: FILE}"
     return None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 100 << 20
 _NOTHING = Gone(0, 0)
+_NONE: tuple[dict[str, Any], ...] = ()
 
 
 def hash_of(prompt: str) -> str:
@@ -35,14 +36,19 @@ class CacheRepository:
     def info(self) -> dict[str, Any]:
         """entries, size_bytes, hits, expired, oldest_ts, newest_ts, last_hit_ts, max_size_bytes."""
         given = {"ts": self._clock.now()}
-        rows = self._link.read(lambda db: select(db, "select_info", given, "generations").rows, ())
+        rows = self._link.read(lambda db: select(db, "select_info", given, "generations").rows, _NONE)
         empty: dict[str, Any] = {"entries": 0, "size_bytes": 0, "hits": 0, "expired": 0}
         return {**(dict(rows[0]) if rows else empty), "max_size_bytes": self.max_bytes}
 
     def get_all(self, limit: int = 100) -> list[dict[str, Any]]:
         """Entries, those used last first."""
         given = {"limit": limit}
-        return [dict(row) for row in self._link.read(lambda db: select(db, "list_answers", given, "generations").rows, ())]
+        return [
+            dict(row)
+            for row in self._link.read(
+                lambda db: select(db, "list_answers", given, "generations").rows, _NONE
+            )
+        ]
 
     def invalidate(
         self, prompt: str | None = None, model: str | None = None, older_than: When | None = None

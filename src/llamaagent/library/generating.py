@@ -6,9 +6,9 @@ What goes wrong with the database never reaches the caller: the answer comes, an
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llamaagent.base.errors import CannotCreateError
+from llamaagent.base.errors import CannotCreateError, ServiceUnavailableError
 from llamaagent.generate.answer import Answer
 from llamaagent.generate.asking import Cancelled, ask_server
 from llamaagent.generate.options import BY_NAME
@@ -16,7 +16,7 @@ from llamaagent.library.link import warn
 from llamaagent.library.source import find_server, need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from llamaagent.base.clock import Clock
     from llamaagent.generate.answer import Choice
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Rules(NamedTuple):
-    """How an asking is treated. ttl_s: for how long a new answer is kept, None = for ever. timeout_s: for the answer."""
+    """How an asking is treated. ttl_s: how long a new answer is kept, None = for ever. timeout_s: for the answer."""
 
     cache: bool = False
     ttl_s: int | None = 7 * 86400
@@ -69,6 +69,35 @@ class Asker:
             found = self._hit(server, ask, rules, memory, on_piece) if look_again else None
             return found or self._ask(server, ask, rules, memory, on_piece)
 
+    def embed(self, name: str, texts: Sequence[str], rules: Rules) -> list[list[float]]:
+        """A vector for each text. Raises as `ask`; nothing of it is cached."""
+        found = self._post(name, "/v1/embeddings", {"input": list(texts)}, rules)
+        try:
+            entries = sorted(found["data"], key=lambda entry: int(entry["index"]))
+            vectors = [[float(x) for x in entry["embedding"]] for entry in entries]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServiceUnavailableError(f"{name} answered with something else than vectors") from error
+        if len(vectors) != len(texts):
+            raise ServiceUnavailableError(
+                f"{name} answered with {len(vectors)} vectors for {len(texts)} texts"
+            )
+        return vectors
+
+    def rerank(self, name: str, query: str, documents: Sequence[str], rules: Rules) -> list[float]:
+        """How well each document answers the question: the higher, the better. Raises as `embed`."""
+        found = self._post(name, "/v1/rerank", {"query": query, "documents": list(documents)}, rules)
+        try:
+            scores = {int(e["index"]): float(e["relevance_score"]) for e in found["results"]}
+            return [scores[at] for at in range(len(documents))]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServiceUnavailableError(f"{name} answered with something else than scores") from error
+
+    def _post(self, name: str, path: str, body: dict[str, Any], rules: Rules) -> Any:
+        from llamaagent.generate.client import Client
+
+        server = self.server(name)
+        return Client(need(server), self._clock, rules.timeout_s).post(path, body)
+
     @contextmanager
     def _alone(self, key: str, rules: Rules) -> Iterator[bool]:
         if not rules.single_flight or self.store.kind != "file":
@@ -107,9 +136,7 @@ class Asker:
                 self._account(server, ask, rules, given_up.choices, given_up.total_ms, None)
             raise
         kept = memory is not None and all(choice.whole for choice in answer.choices)
-        stored = self._account(
-            server, ask, rules, answer.choices, answer.total_ms, memory, kept=kept
-        )
+        stored = self._account(server, ask, rules, answer.choices, answer.total_ms, memory, kept=kept)
         return _with(
             answer,
             cache="off" if memory is None else "stored" if stored else "miss",

@@ -41,9 +41,7 @@ class Memory(NamedTuple):
             Marks(_content if rules.identity == "content" else _named, _text),
         )
         options = {name: value for name, value in whole.items() if name not in {"prompt", "messages"}}
-        return Memory(
-            cache, key_of(whole), ask.transcript, hash_of(ask.question), path, canonical(options)
-        )
+        return Memory(cache, key_of(whole), ask.transcript, hash_of(ask.question), path, canonical(options))
 
     def find(self) -> tuple[Choice, ...] | None:
         """The texts that are kept; None when there are none, or they cannot be read."""
@@ -104,7 +102,7 @@ def _content(path: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _header(path: str, size: int, mtime_ns: int) -> str:
+def _header(path: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - part of what is remembered by
     """Digest of the bytes before the tensors' data. mtime_ns, size: so that a new file is read anew."""
     from hashlib import sha256
 

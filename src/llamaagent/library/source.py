@@ -7,7 +7,7 @@ was started with by the profile's file.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamaagent.base.errors import ConfigError, ServiceUnavailableError, UsageError
 from llamaagent.config.document import profile_from_document
@@ -50,7 +50,7 @@ class Server(NamedTuple):
 
 
 def find_server(name: str, link: Link, known: Known, environ: Mapping[str, str]) -> Server:
-    """The server of a profile. Raises UsageError for a name that nobody knows, ConfigError for a key that is not set."""
+    """The server of a profile. Raises UsageError for a name nobody knows, ConfigError for a key that is not set."""
     row = link.read(lambda db: db.execute(_SQL["select_server"], {"profile": name}).fetchone(), None)
     profile = known.profiles.get(name)
     if row is None:
@@ -58,9 +58,7 @@ def find_server(name: str, link: Link, known: Known, environ: Mapping[str, str])
     status, document = str(row[3]), row[13]
     if document is not None and status in st.LIVE:  # what it runs, whatever the file says now
         profile = profile_from_document(str(document), str(row[14] or ""), int(str(row[15] or 1)))
-    found = Server(
-        name, profile, None, _state(status, row[4]), project=str(row[2]), model_path=_text(row[9])
-    )
+    found = Server(name, profile, None, _state(status, row[4]), project=str(row[2]), model_path=_text(row[9]))
     identity = _identity(row[10], row[11], row[12])
     if status not in _ANSWERS or row[6] is None:
         return found
@@ -77,7 +75,8 @@ def choose(name: str | None, link: Link, known: Known) -> str:
 
     Raises UsageError when that is none or several.
     """
-    rows = link.read(lambda db: db.execute(_SQL["list_asked"]).fetchall(), [])
+    nothing: list[tuple[Any, ...]] = []
+    rows = link.read(lambda db: db.execute(_SQL["list_asked"]).fetchall(), nothing)
     answering = {str(row[0]) for row in rows if row[1]}
     names = {str(row[0]) for row in rows} | known.profiles.keys()
     if name is None:
@@ -95,7 +94,9 @@ def choose(name: str | None, link: Link, known: Known) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, sorted(names), 1)
-    raise UsageError(f"no profile is named {name}", hint=f"did you mean {near[0]}?" if near else "llamaagent ps -a")
+    raise UsageError(
+        f"no profile is named {name}", hint=f"did you mean {near[0]}?" if near else "llamaagent ps -a"
+    )
 
 
 def need(server: Server) -> Address:

@@ -75,9 +75,10 @@ class ClaimStore:
         return self._db.total_changes() > before
 
     def end_pass(self) -> dict[int, int]:
-        """Join claims that came after their rows; one that found none in two passes becomes a row: how many, by instance."""
+        """Join claims that came after their rows; one that finds none in two passes becomes one: how many, by instance."""
         made: dict[int, int] = {}
-        for claim, instance, passes in self._db.execute(_SQL["select_claims"]).fetchall():
+        for found in self._db.execute(_SQL["select_claims"]).fetchall():
+            claim, instance, passes = (int(str(value)) for value in found)
             row = self._db.execute(_SQL["select_early_row"], {"id": claim}).fetchone()
             if row is not None:
                 self._settle(claim, {"instance_id": instance, "task_id": row[0], "slot_id": row[1]})

@@ -1,8 +1,8 @@
 """One computation of an answer at a time, whoever asks: a lock for each key, in one file beside the database.
 
-`DB.flight.lock` is never written to: a key is a byte of it, far out, that is locked by an open file description. The kernel
-lets go when its holder ends, however that was. Where there are no such locks (they are Linux's), the whole file is
-locked, and answers are computed one after the other.
+`DB.flight.lock` is never written to: a key is a byte of it, far out, that is locked by an open file description. The
+kernel lets go when its holder ends, however that was. Where there are no such locks (they are Linux's), the whole file
+is locked, and answers are computed one after the other.
 """
 
 from __future__ import annotations

@@ -158,7 +158,10 @@ class SampleStore:
         tokens = (request.prompt_tokens, request.cached_tokens, request.generated_tokens)
         given |= {"ts": ts, "started_ts": started_ts, "instance_id": instance_id}
         given["total_tokens"] = None if tokens[0] is None else sum(t or 0 for t in tokens)
-        claimed, late = self._db.execute(_SQL["select_claimed"], {"instance_id": instance_id}).fetchone() or (0, 0)
+        claimed, late = self._db.execute(_SQL["select_claimed"], {"instance_id": instance_id}).fetchone() or (
+            0,
+            0,
+        )
         if late and self._claims().come_late(given):
             return False
         before = self._db.total_changes()

@@ -34,5 +34,6 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     from llamaagent.cli.commands.steer import STEER
 
     return (
-        *LOOK, *STEER, *FILES, *SHARES, *GENERATING, *DATA_COMMANDS, *KEY_VALUES, *DATABASE_CARE, *NEIGHBOUR_COMMANDS, *EXPORTS,
+        *LOOK, *STEER, *FILES, *SHARES, *GENERATING, *DATA_COMMANDS, *KEY_VALUES,
+        *DATABASE_CARE, *NEIGHBOUR_COMMANDS, *EXPORTS,
     )  # fmt: skip

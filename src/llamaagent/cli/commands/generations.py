@@ -11,7 +11,11 @@ _MODEL = Opt(
 _START = Opt("start", ("--start",), "Start it when it does not run, and wait until it does.")
 _TIMEOUT = Opt("timeout", ("--timeout",), "How long to wait for the answer (default 10m).", "text", "TIME")
 _SESSION = Opt(
-    "session", ("--session",), "Group it with others in the statistics (default $LLAMAAGENT_SESSION).", "text", "ID"
+    "session",
+    ("--session",),
+    "Group it with others in the statistics (default $LLAMAAGENT_SESSION).",
+    "text",
+    "ID",
 )
 _JSON = Opt("json", ("--json",), "One JSON object: text, usage, timings, cache.")
 _CACHE = (
@@ -31,10 +35,22 @@ _SAMPLING = (
     Opt("grammar", ("--grammar",), "A GBNF grammar that the text must follow.", "text", "GBNF"),
     Opt("grammar_file", ("--grammar-file",), "The same from a file.", "text", "FILE"),
     Opt("schema", ("--schema",), "A JSON schema that the text must follow.", "text", "FILE"),
-    Opt("option", ("-o", "--option"), "Any other option by llama-server's name; may be repeated.", "many", "NAME=VALUE"),
+    Opt(
+        "option",
+        ("-o", "--option"),
+        "Any other option by llama-server's name; may be repeated.",
+        "many",
+        "NAME=VALUE",
+    ),
 )
 _ASKING = (
-    Opt("file", ("-f", "--file"), "Put this file's text behind the prompt; - is standard input.", "many", "FILE"),
+    Opt(
+        "file",
+        ("-f", "--file"),
+        "Put this file's text behind the prompt; - is standard input.",
+        "many",
+        "FILE",
+    ),
     Opt("image", ("--image",), "An image for a model that sees; may be repeated.", "many", "FILE"),
     *_SAMPLING,
     Opt("n", ("--n",), "How many texts.", "int", "N"),
@@ -50,7 +66,8 @@ GENERATING = (
         "complete",
         GENERATIONS,
         "Let a model continue a text.\n\n"
-        "Tokens are shown as they come on a terminal; on a pipe the text comes when it is whole. Ctrl-C frees the slot. "
+        "Tokens are shown as they come on a terminal; on a pipe the text comes when it is whole. "
+        "Ctrl-C frees the slot. "
         "What the profile sets is the default of every option.",
         "complete:run",
         (_MODEL, *_ASKING),
@@ -61,23 +78,31 @@ GENERATING = (
         "chat",
         GENERATIONS,
         "Ask a model something, or talk with it.\n\n"
-        "With a message, a file or a pipe: one question. On a terminal without any: a conversation, in which /help lists "
-        "what else can be typed.",
+        "With a message, a file or a pipe: one question. On a terminal without any: a conversation, in which /help "
+        "lists what else can be typed.",
         "chat:run",
-        (_MODEL, Opt("system", ("--system",), "What the model is told beforehand.", "text", "TEXT"), *_ASKING),
+        (
+            _MODEL,
+            Opt("system", ("--system",), "What the model is told beforehand.", "text", "TEXT"),
+            *_ASKING,
+        ),
         (Arg("message", "What you say; - reads standard input."),),
         'llamaagent chat "What is a slot?" --model qwen --system "Answer in one sentence."',
     ),
     Spec(
         "embed",
         GENERATIONS,
-        "Turn texts into vectors.\n\n"
-        "One a line as JSON; the server needs `args: {embeddings: true}`.",
+        "Turn texts into vectors.\n\nOne a line as JSON; the server needs `args: {embeddings: true}`.",
         "embed:run",
         (
             _MODEL,
-            Opt("file", ("-f", "--file"), "A text for each line of this file; - is standard input.", "many", "FILE"),
-            _SESSION,
+            Opt(
+                "file",
+                ("-f", "--file"),
+                "A text for each line of this file; - is standard input.",
+                "many",
+                "FILE",
+            ),
             _TIMEOUT,
             _START,
             *LISTING,
@@ -92,9 +117,14 @@ GENERATING = (
         "embed:rerank",
         (
             _MODEL,
-            Opt("file", ("-f", "--file"), "A document for each line of this file; - is standard input.", "many", "FILE"),
+            Opt(
+                "file",
+                ("-f", "--file"),
+                "A document for each line of this file; - is standard input.",
+                "many",
+                "FILE",
+            ),
             Opt("top", ("-n", "--top"), "Only the best N.", "int", "N"),
-            _SESSION,
             _TIMEOUT,
             _START,
             *LISTING,
