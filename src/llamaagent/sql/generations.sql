@@ -159,3 +159,64 @@ SELECT cache_key, prompt, model_path, response_text, finish_reason, tokens_gener
   FROM cache
  ORDER BY coalesce(last_hit_ts, created_ts) DESC, id DESC
  LIMIT :limit;
+
+-- name: list_figures
+-- One row for each model, day, ... (:by), or one for all: totals, and mean, median and 95th percentile of what the
+-- servers printed. profiles: JSON array of names, NULL = all.
+WITH
+picked AS (
+    SELECT CASE :by WHEN 'model' THEN coalesce(model_name, profile, model_path)
+                    WHEN 'day' THEN date(ts, 'unixepoch', 'localtime')
+                    WHEN 'project' THEN project
+                    WHEN 'session' THEN session_id
+                    WHEN 'build' THEN build
+                    WHEN 'commit' THEN git_commit
+                    WHEN 'gpu' THEN gpus
+                    ELSE 'all'
+           END AS name, *
+      FROM v_generations
+     WHERE ts >= :since AND ts < :until
+       AND (:profiles IS NULL OR profile IN (SELECT value FROM json_each(:profiles)))
+),
+speeds AS (
+    SELECT name, what, x, row_number() OVER (PARTITION BY name, what ORDER BY x) AS place,
+           count(*) OVER (PARTITION BY name, what) AS n
+      FROM (SELECT name, 'generation' AS what, nullif(tokens_per_second, 0) AS x FROM picked
+            UNION ALL
+            SELECT name, 'prompt', nullif(prompt_tokens_per_second, 0) FROM picked
+            UNION ALL
+            SELECT name, 'first', first_token_ms FROM picked)
+     WHERE x IS NOT NULL
+),
+typical AS (
+    SELECT name, what, avg(x) AS mean, avg(x) FILTER (WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS median,
+           max(x) FILTER (WHERE place = (n * 95 + 99) / 100) AS high
+      FROM speeds
+     GROUP BY name, what
+)
+SELECT p.name, count(*) AS generations, coalesce(sum(p.total_tokens), 0) AS tokens,
+       coalesce(sum(p.prompt_tokens), 0) AS prompt_tokens, coalesce(sum(p.cached_tokens), 0) AS cached_tokens,
+       coalesce(sum(p.generated_tokens), 0) AS generated_tokens,
+       g.mean AS tokens_per_second, g.median AS median_tokens_per_second, g.high AS p95_tokens_per_second,
+       q.mean AS prompt_tokens_per_second, q.median AS median_prompt_tokens_per_second,
+       q.high AS p95_prompt_tokens_per_second,
+       f.mean AS first_token_ms, f.median AS median_first_token_ms, f.high AS p95_first_token_ms,
+       avg(p.cache_hit) AS cache_hit_rate, min(p.ts) AS first_ts, max(p.ts) AS last_ts
+  FROM picked AS p
+  LEFT JOIN typical AS g ON g.name IS p.name AND g.what = 'generation'
+  LEFT JOIN typical AS q ON q.name IS p.name AND q.what = 'prompt'
+  LEFT JOIN typical AS f ON f.name IS p.name AND f.what = 'first'
+ GROUP BY p.name
+ ORDER BY min(p.ts), p.name;
+
+-- name: list_history
+-- Requests, newest first. before_ts, before_id: the last row of the page before.
+SELECT id, ts, profile, project, model_name, client, session_id, prompt_tokens, cached_tokens, generated_tokens,
+       total_tokens, prompt_time_ms, generation_time_ms, total_time_ms, prompt_tokens_per_second, tokens_per_second,
+       first_token_ms, temperature, max_tokens, finish_reason, cache_hit, build, git_commit, gpus
+  FROM v_generations
+ WHERE ts >= :since AND ts < :until AND (ts, id) < (:before_ts, :before_id)
+   AND (:profiles IS NULL OR profile IN (SELECT value FROM json_each(:profiles)))
+   AND (:session IS NULL OR session_id = :session)
+ ORDER BY ts DESC, id DESC
+ LIMIT :limit;

@@ -75,7 +75,7 @@ class ClaimStore:
         return self._db.total_changes() > before
 
     def end_pass(self) -> dict[int, int]:
-        """Join claims that came after their rows; one that finds none in two passes becomes a row: how many, by launch."""
+        """Join claims that came after their rows; one that finds none twice becomes a row: how many, by launch."""
         made: dict[int, int] = {}
         for found in self._db.execute(_SQL["select_claims"]).fetchall():
             claim, instance, passes = (int(str(value)) for value in found)
