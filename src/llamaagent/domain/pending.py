@@ -8,9 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
 
-_SETTINGS = {
-    "cache.enabled": "cache_enabled",
-}
 _REPORTS = ("logo", "links", "sections", "templates", "after")
 
 
@@ -24,9 +21,5 @@ def pending_in_profile(profile: Profile) -> tuple[str, ...]:
 
 def pending_in_settings(settings: Settings) -> tuple[str, ...]:
     """Dotted keys of the settings that differ from their defaults without any effect yet."""
-    default = Settings()
-    found = [key for key, field in _SETTINGS.items() if getattr(settings, field) != getattr(default, field)]
-    reports = [
-        f"reports.{f}" for f in _REPORTS if getattr(settings.reports, f) != getattr(default.reports, f)
-    ]
-    return (*found, *reports)
+    default = Settings().reports
+    return tuple(f"reports.{f}" for f in _REPORTS if getattr(settings.reports, f) != getattr(default, f))

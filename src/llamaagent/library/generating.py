@@ -156,8 +156,6 @@ class Asker:
         kept: bool = False,
     ) -> bool:
         """Leave claims for the statistics and keep the answer, in one transaction; whether it was kept."""
-        if server.instance_id is None and not kept:
-            return False
         from llamaagent.store.claims import ClaimStore
 
         now, instance = self._clock.now(), server.instance_id
@@ -165,8 +163,11 @@ class Asker:
         told = [_told(choice, total_ms, server, ask, rules, key) for choice in choices]
 
         def act(db: Connection) -> bool:
-            for one in told if instance is not None else ():
-                ClaimStore(db).leave(instance or 0, one, now)
+            for one in told:
+                if instance is not None:
+                    ClaimStore(db).leave(instance, one, now)
+                else:
+                    _record(db, one, server, now, hit=False)
             return kept and memory is not None and memory.keep(db, choices, rules.ttl_s, now)
 
         return self.store.link.write(act, False)
@@ -186,7 +187,6 @@ class Asker:
         if on_piece is not None and choices:
             on_piece(choices[0].text)
         total_ms = round((self._clock.monotonic() - begun) * 1000, 3)
-        from llamaagent.store.claims import ClaimStore
         from llamaagent.store.responses import ResponseStore
 
         now = self._clock.now()
@@ -195,7 +195,7 @@ class Asker:
         def act(db: Connection) -> None:
             ResponseStore(db).count_hit(memory.key, now)
             for one in told:
-                ClaimStore(db).hit(one, server.name, server.project, server.model_path or "", now)
+                _record(db, one, server, now, hit=True)
 
         self.store.link.write(act, None)
         return Answer(
@@ -206,6 +206,13 @@ class Asker:
             cache_key=memory.key,
             session=rules.session,
         )
+
+
+def _record(db: Connection, told: Told, server: Server, now: int, *, hit: bool) -> None:
+    from llamaagent.store.claims import ClaimStore
+
+    path = server.model_path or ""
+    ClaimStore(db).answered(told, server.name, server.project, path, now, hit=hit)
 
 
 def _with(answer: Answer, *, cache: str, cache_key: str | None, session: str | None) -> Answer:

@@ -25,13 +25,14 @@ VALUES (:ts, :instance_id, :prompt_tokens, :cached_tokens, :generated_tokens, :p
   :total_time_ms, :prompt_tokens_per_second, :tokens_per_second, :first_token_ms, :temperature, :max_tokens,
   :finish_reason, :cache_key, :session_id);
 
--- name: insert_hit
--- Answered by nobody but the cache, so it belongs to no launch.
+-- name: insert_answered
+-- Answered by nobody but the cache, or by a server of which this database has no launch: no log will tell of it.
 INSERT INTO generations (ts, started_ts, profile, project, model_path, model_name, prompt_tokens, cached_tokens,
-  generated_tokens, total_tokens, total_time_ms, temperature, max_tokens, finish_reason, cache_hit, cache_key, session_id,
-  client, first_token_ms)
+  generated_tokens, total_tokens, prompt_time_ms, generation_time_ms, total_time_ms, prompt_tokens_per_second,
+  tokens_per_second, temperature, max_tokens, finish_reason, cache_hit, cache_key, session_id, client, first_token_ms)
 VALUES (:ts, :ts, :profile, :project, :model_path, :profile, :prompt_tokens, :cached_tokens, :generated_tokens,
-  :total_tokens, :total_time_ms, :temperature, :max_tokens, :finish_reason, 1, :cache_key, :session_id, 'llamaagent', NULL);
+  :total_tokens, :prompt_time_ms, :generation_time_ms, :total_time_ms, :prompt_tokens_per_second, :tokens_per_second,
+  :temperature, :max_tokens, :finish_reason, :cache_hit, :cache_key, :session_id, 'llamaagent', :first_token_ms);
 
 -- name: select_claims
 SELECT id, instance_id, passes FROM generation_claims ORDER BY id;

@@ -48,16 +48,23 @@ class ClaimStore:
         """Leave a claim for the next pass."""
         self._db.execute(_SQL["insert_claim"], {**told._asdict(), "instance_id": instance_id, "ts": ts})
 
-    def hit(self, told: Told, profile: str, project: str, model_path: str, ts: int) -> None:
-        """An answer from the cache: a row at once."""
-        given = {**told._asdict(), "profile": profile, "project": project, "model_path": model_path, "ts": ts}
+    def answered(
+        self, told: Told, profile: str, project: str, model_path: str, ts: int, *, hit: bool
+    ) -> None:
+        """A row at once: an answer from the cache (hit), or from a server of which the database has no launch."""
         tokens = (told.prompt_tokens, told.cached_tokens, told.generated_tokens)
         known = [n for n in tokens if n is not None]
-        given["total_tokens"] = sum(known) if known else None
-        for name in ("prompt_time_ms", "generation_time_ms", "prompt_tokens_per_second", "tokens_per_second"):
-            del given[name]
-        del given["first_token_ms"]
-        self._db.execute(_SQL["insert_hit"], given)
+        if hit:  # nothing was computed, so nothing was fast or slow
+            told = told._replace(
+                prompt_time_ms=None,
+                generation_time_ms=None,
+                prompt_tokens_per_second=None,
+                tokens_per_second=None,
+                first_token_ms=None,
+            )
+        given = {**told._asdict(), "profile": profile, "project": project, "model_path": model_path, "ts": ts}
+        given |= {"total_tokens": sum(known) if known else None, "cache_hit": int(hit)}
+        self._db.execute(_SQL["insert_answered"], given)
 
     def meet(self, given: Mapping[str, SQLiteValue]) -> None:
         """A row has just come from a log (given: its columns): join the claim that it answers to."""
