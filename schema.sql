@@ -1107,7 +1107,7 @@ CREATE TABLE generation_claims (
     cache_key TEXT,
     session_id TEXT
 ) STRICT;
-CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_tokens, generated_tokens, prompt_time_ms);
+CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_time_ms);
 
 -- Answers kept for the same question.
 CREATE TABLE cache (

@@ -131,5 +131,5 @@ CREATE TABLE generation_claims (
     cache_key TEXT,
     session_id TEXT
 ) STRICT;
-CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_tokens, generated_tokens, prompt_time_ms);
+CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_time_ms);
 CREATE INDEX cache_use ON cache (coalesce(last_hit_ts, created_ts), id, size_bytes);

@@ -123,8 +123,8 @@ def test_the_settings_of_the_program(tiny: Site) -> None:
 
 
 def test_wrong_arguments_are_told_at_once(tiny: Site) -> None:
-    with pytest.raises(UsageError, match="temperatur is not an option"):
-        llamaagent.LLM("tiny", temperatur=1)
+    with pytest.raises(UsageError, match="temprature is not an option"):
+        llamaagent.LLM("tiny", temprature=1)
     with pytest.raises(UsageError, match="no profile is named"):
         llamaagent.complete("x", "nobody")
 

@@ -38,11 +38,10 @@ VALUES (:ts, :ts, :profile, :project, :model_path, :profile, :prompt_tokens, :ca
 SELECT id, instance_id, passes FROM generation_claims ORDER BY id;
 
 -- name: select_claim
--- The claim of a request that the log prints: the same tokens, and the times as far as the log prints them.
+-- The claim of a request that the log prints: the same tokens and times, in hundredths of a millisecond as printed.
 SELECT id FROM generation_claims
  WHERE instance_id = :instance_id AND prompt_tokens IS :prompt_tokens AND generated_tokens IS :generated_tokens
-   AND prompt_time_ms BETWEEN :prompt_time_ms - 0.0061 AND :prompt_time_ms + 0.0061
-   AND coalesce(abs(generation_time_ms - :generation_time_ms) < 0.0061, 1) AND finish_reason <> 'cancelled'
+   AND prompt_time_ms = :prompt_time_ms AND generation_time_ms IS :generation_time_ms AND finish_reason <> 'cancelled'
  ORDER BY id LIMIT 1;
 
 -- name: select_untimed_claim
@@ -70,8 +69,8 @@ SELECT g.task_id, g.slot_id
    AND CASE WHEN c.finish_reason = 'cancelled' THEN g.finish_reason = 'cancelled' AND abs(g.ts - c.ts) <= 90
             ELSE g.prompt_tokens IS c.prompt_tokens
              AND (c.prompt_time_ms IS NULL OR g.generated_tokens IS c.generated_tokens)
-             AND coalesce(abs(g.prompt_time_ms - c.prompt_time_ms) < 0.0061, 1)
-             AND coalesce(abs(g.generation_time_ms - c.generation_time_ms) < 0.0061, 1) END
+             AND g.prompt_time_ms IS c.prompt_time_ms
+             AND (c.prompt_time_ms IS NULL OR g.generation_time_ms IS c.generation_time_ms) END
  ORDER BY abs(g.ts - c.ts), g.id
  LIMIT 1;
 
@@ -83,8 +82,7 @@ UPDATE OR IGNORE generations
  WHERE id = (SELECT id FROM generations
               WHERE instance_id = :instance_id AND task_id IS NULL AND client = 'llamaagent'
                 AND prompt_tokens IS :prompt_tokens AND generated_tokens IS :generated_tokens
-                AND coalesce(abs(prompt_time_ms - :prompt_time_ms) < 0.0061, 1)
-                AND coalesce(abs(generation_time_ms - :generation_time_ms) < 0.0061, 1)
+                AND prompt_time_ms IS :prompt_time_ms AND generation_time_ms IS :generation_time_ms
               LIMIT 1);
 
 -- name: delete_claim

@@ -45,7 +45,10 @@ class ClaimStore:
         self._db = db
 
     def leave(self, instance_id: int, told: Told, ts: int) -> None:
-        """Leave a claim for the next pass."""
+        """Leave a claim for the next pass. Times become what the log prints of the same numbers, to be compared."""
+        told = told._replace(
+            prompt_time_ms=_printed(told.prompt_time_ms), generation_time_ms=_printed(told.generation_time_ms)
+        )
         self._db.execute(_SQL["insert_claim"], {**told._asdict(), "instance_id": instance_id, "ts": ts})
 
     def answered(
@@ -100,3 +103,8 @@ class ClaimStore:
     def _settle(self, claim: int, row: Mapping[str, SQLiteValue]) -> None:
         self._db.execute(_SQL["join_claim"], {**row, "id": claim})
         self._db.execute(_SQL["delete_claim"], {"id": claim})
+
+
+def _printed(ms: float | None) -> float | None:
+    """A time as the log's %.2f gives it."""
+    return None if ms is None else float(f"{ms:.2f}")
