@@ -54,7 +54,9 @@ def _load(site: Site, asked: int, prompts: int, threads: int) -> list[str]:
     runs = {word: run_load(asked, prompts, threads, cache=word != "off") for word in ("off", "cold", "warm")}
     settle(site)
     for word, run in runs.items():
-        print(f"cache {word:5} {run.per_second:9.0f} askings/s  ({run.hits} hits, {len(run.warnings)} warnings)")
+        print(
+            f"cache {word:5} {run.per_second:9.0f} askings/s  ({run.hits} hits, {len(run.warnings)} warnings)"
+        )
     written = counted(site)["written"] - before
     hits = site.one("SELECT sum(hit_count) AS n FROM cache")["n"]
     expected = {
@@ -64,7 +66,9 @@ def _load(site: Site, asked: int, prompts: int, threads: int) -> list[str]:
         "tokens of the server": (written, TOKENS * (asked + prompts)),
         "warnings": (sum(len(run.warnings) for run in runs.values()), 0),
     }
-    wrong = [f"{name}: {found}, not {wanted}" for name, (found, wanted) in expected.items() if found != wanted]
+    wrong = [
+        f"{name}: {found}, not {wanted}" for name, (found, wanted) in expected.items() if found != wanted
+    ]
     print("\n".join(wrong) or "every row and every hit is there, once")
     return wrong
 

@@ -47,7 +47,9 @@ def run_load(asked: int, prompts: int, threads: int, *, cache: bool, seed: int =
     jobs = [f"once upon a time {number}" for number in range(prompts)]
     jobs += chance.choices(jobs, k=asked - prompts)
     chance.shuffle(jobs)
-    llm = llamaagent.LLM("tiny", n_predict=TOKENS, ignore_eos=True, cache=cache, single_flight=cache, timeout_s=300)
+    llm = llamaagent.LLM(
+        "tiny", n_predict=TOKENS, ignore_eos=True, cache=cache, single_flight=cache, timeout_s=300
+    )
     listener = _Listener()
     logging.getLogger("llamaagent.library").addHandler(listener)
     try:

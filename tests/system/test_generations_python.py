@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 from asked_site import ARGS, counted, generations
+from generation_load import TOKENS, run_load, settle
 from scratch_site import ROOT, Site, complete, eventually
 
 import llamaagent
@@ -291,3 +292,36 @@ def test_importing_loads_nothing() -> None:
     )  # fmt: skip
     loaded = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
     assert not {name for name in loaded if name.startswith("llamaagent.")}
+
+
+def test_many_threads_lose_nothing_and_count_nothing_twice(tiny: Site) -> None:
+    """The same as `make bench-generations`, smaller, with a pass going on beside it."""
+    before = counted(tiny)["written"]
+    done = threading.Event()
+    beside = threading.Thread(target=lambda: [tiny.once("-q") for _ in iter(done.is_set, True)])
+    beside.start()
+    try:
+        runs = [run_load(600, 50, 64, cache=cache) for cache in (False, True, True)]
+    finally:
+        done.set()
+        beside.join(60)
+    settle(tiny)
+
+    assert [run.warnings for run in runs] == [[], [], []]
+    assert [(run.hits, run.stored) for run in runs] == [(0, 0), (550, 50), (600, 0)]
+    assert tiny.count("generations") == 1800
+    assert tiny.count("generations WHERE client = 'unknown' OR (NOT cache_hit AND task_id IS NULL)") == 0
+    assert tiny.one("SELECT sum(hit_count) AS n FROM cache")["n"] == 1150
+    assert counted(tiny)["written"] - before == TOKENS * 650
+
+
+def test_the_cache_loads_nothing_while_it_is_off(tiny: Site) -> None:
+    program = (
+        "import llamaagent, sys; llamaagent.complete('the', n_predict=2);"
+        "print([m for m in sys.modules if m.endswith(('remembering', 'generate.key', 'store.flight', 'gguf.header'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tiny.root, env=tiny.env, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llamaagent.base.errors import CannotCreateError, ServiceUnavailableError
+from llamaagent.base.errors import CannotCreateError
 from llamaagent.generate.answer import Answer
 from llamaagent.generate.asking import Cancelled, ask_server
 from llamaagent.generate.options import BY_NAME
@@ -71,26 +71,16 @@ class Asker:
 
     def embed(self, name: str, texts: Sequence[str], rules: Rules) -> list[list[float]]:
         """A vector for each text. Raises as `ask`; nothing of it is cached."""
-        found = self._post(name, "/v1/embeddings", {"input": list(texts)}, rules)
-        try:
-            entries = sorted(found["data"], key=lambda entry: int(entry["index"]))
-            vectors = [[float(x) for x in entry["embedding"]] for entry in entries]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ServiceUnavailableError(f"{name} answered with something else than vectors") from error
-        if len(vectors) != len(texts):
-            raise ServiceUnavailableError(
-                f"{name} answered with {len(vectors)} vectors for {len(texts)} texts"
-            )
-        return vectors
+        from llamaagent.generate.others import vectors_from
+
+        return vectors_from(self._post(name, "/v1/embeddings", {"input": list(texts)}, rules), len(texts))
 
     def rerank(self, name: str, query: str, documents: Sequence[str], rules: Rules) -> list[float]:
         """How well each document answers the question: the higher, the better. Raises as `embed`."""
-        found = self._post(name, "/v1/rerank", {"query": query, "documents": list(documents)}, rules)
-        try:
-            scores = {int(e["index"]): float(e["relevance_score"]) for e in found["results"]}
-            return [scores[at] for at in range(len(documents))]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ServiceUnavailableError(f"{name} answered with something else than scores") from error
+        from llamaagent.generate.others import scores_from
+
+        body = {"query": query, "documents": list(documents)}
+        return scores_from(self._post(name, "/v1/rerank", body, rules), len(documents))
 
     def _post(self, name: str, path: str, body: dict[str, Any], rules: Rules) -> Any:
         from llamaagent.generate.client import Client
@@ -170,7 +160,7 @@ class Asker:
                     _record(db, one, server, now, hit=False)
             return kept and memory is not None and memory.keep(db, choices, rules.ttl_s, now)
 
-        return self.store.link.write(act, False)
+        return bool(self.store.together.write(act, False))
 
     def _hit(
         self,
@@ -197,7 +187,7 @@ class Asker:
             for one in told:
                 _record(db, one, server, now, hit=True)
 
-        self.store.link.write(act, None)
+        self.store.together.write(act, None)
         return Answer(
             model=server.name,
             choices=choices,

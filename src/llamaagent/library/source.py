@@ -7,6 +7,7 @@ was started with by the profile's file.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamaagent.base.errors import ConfigError, ServiceUnavailableError, UsageError
@@ -57,7 +58,7 @@ def find_server(name: str, link: Link, known: Known, environ: Mapping[str, str])
         return _by_process(name, profile, known, environ)
     status, document = str(row[3]), row[13]
     if document is not None and status in st.LIVE:  # what it runs, whatever the file says now
-        profile = profile_from_document(str(document), str(row[14] or ""), int(str(row[15] or 1)))
+        profile = _profile(str(document), str(row[14] or ""), int(str(row[15] or 1)))
     found = Server(name, profile, None, _state(status, row[4]), project=str(row[2]), model_path=_text(row[9]))
     identity = _identity(row[10], row[11], row[12])
     if status not in _ANSWERS or row[6] is None:
@@ -68,6 +69,12 @@ def find_server(name: str, link: Link, known: Known, environ: Mapping[str, str])
     way = (str(row[5] or "http"), str(row[8] or ""))
     address = Address(host, port, *way, api_key=_api_key(profile, known, environ))
     return found._replace(address=address, instance_id=int(str(row[0])))
+
+
+@lru_cache(maxsize=256)
+def _profile(document: str, source: str, line: int) -> Profile:
+    """A revision as a record; read once, since each asking needs it."""
+    return profile_from_document(document, source, line)
 
 
 def choose(name: str | None, link: Link, known: Known) -> str:

@@ -16,6 +16,7 @@ from llamaagent.library.readers import (
     QuotasRepository,
     StatsRepository,
 )
+from llamaagent.library.together import Together
 from llamaagent.sql import statements
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Store:
     def __init__(self, path: str, link: Link, clock: Clock, *, log_level: str, log_to_db: bool) -> None:
         self.path = path
         self._link = link
+        self._together = Together(link)
         self.cache = CacheRepository(link, clock)
         self.config = ConfigRepository(link, clock)
         self.metadata = MetadataRepository(link, clock)
@@ -56,6 +58,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<llamaagent store {self.path} ({self.kind})>"
+
+    @property
+    def together(self) -> Together:
+        """The way for small writes of many threads, for the parts of this package."""
+        return self._together
 
     @property
     def link(self) -> Link:
