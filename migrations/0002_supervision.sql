@@ -133,3 +133,29 @@ CREATE TABLE generation_claims (
 ) STRICT;
 CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_time_ms);
 CREATE INDEX cache_use ON cache (coalesce(last_hit_ts, created_ts), id, size_bytes);
+CREATE TABLE benchmarks (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    tool TEXT NOT NULL CHECK (tool IN ('server', 'llama-batched-bench')),
+    profile TEXT NOT NULL,
+    instance_id INTEGER REFERENCES instances (id) ON DELETE SET NULL,
+    profile_hash TEXT,
+    launch_hash TEXT,
+    git_commit TEXT,
+    build TEXT,
+    binary_identity TEXT,
+    model_path TEXT,
+    gpus TEXT,
+    prompt_tokens INTEGER NOT NULL,
+    generated_tokens INTEGER NOT NULL,
+    concurrency INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    failed INTEGER NOT NULL DEFAULT 0,
+    duration_ms REAL,
+    prompt_tokens_per_second REAL,
+    tokens_per_second REAL,
+    total_tokens_per_second REAL,
+    first_token_ms REAL,
+    first_token_p95_ms REAL
+) STRICT;
+CREATE INDEX benchmarks_profile ON benchmarks (profile, ts);

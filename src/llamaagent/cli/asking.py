@@ -34,15 +34,15 @@ class Ready(NamedTuple):
     rules: Rules
 
 
-def prepare(values: Values) -> Ready:
-    """Load the site, open the store, find the profile, and start it where that is wanted."""
+def prepare(values: Values, named: str | None = None) -> Ready:
+    """Load the site, open the store, find the profile (named, else --model), and start it where that is wanted."""
     from llamaagent.library.generating import Asker
 
     opened = load(values)
     store = open_site_store(opened, told=values.flag("start"))
     profiles = {profile.name: profile for profile in opened.site.profiles}
     known = Known(opened.site.settings, profiles, site_id(opened.site_path))
-    name = choose(values.text("model"), store.link, known)
+    name = choose(named or values.text("model"), store.link, known)
     asker = Asker(store, known, opened.clock, os.environ)
     if values.flag("start") and asker.server(name).address is None:
         _start(values, opened, name)

@@ -150,7 +150,7 @@ class Asker:
 
         now, instance = self._clock.now(), server.instance_id
         key = memory.key if memory is not None else None
-        told = [_told(choice, total_ms, server, ask, rules, key) for choice in choices]
+        told = [told_of(choice, total_ms, server, ask, rules, key) for choice in choices]
 
         def act(db: Connection) -> bool:
             for one in told:
@@ -180,7 +180,7 @@ class Asker:
         from llamaagent.store.responses import ResponseStore
 
         now = self._clock.now()
-        told = [_told(choice, total_ms, server, ask, rules, memory.key) for choice in choices]
+        told = [told_of(choice, total_ms, server, ask, rules, memory.key) for choice in choices]
 
         def act(db: Connection) -> None:
             ResponseStore(db).count_hit(memory.key, now)
@@ -225,9 +225,10 @@ def _limit(server: Server, ask: Ask) -> int | None:
     return None if value is None or value < 0 else int(value)
 
 
-def _told(
+def told_of(
     choice: Choice, total_ms: float, server: Server, ask: Ask, rules: Rules, cache_key: str | None
 ) -> Told:
+    """What is known of one text, for the statistics."""
     from llamaagent.store.claims import Told
 
     figures = choice.figures

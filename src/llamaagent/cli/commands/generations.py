@@ -177,4 +177,52 @@ GENERATING = (
         (),
         "llamaagent cache cleanup",
     ),
+    Spec(
+        "bench",
+        GENERATIONS,
+        "Measure a server with a fixed load, and keep the figures.\n\n"
+        "Each size of prompt with each number of requests at a time. What was measured is stored with build, commit, "
+        "profile and cards; --list shows it. The requests count as any others, in the session `bench`.",
+        "bench:run",
+        (
+            Opt("prompt", ("--prompt-tokens",), "Sizes of prompts (default 64,512).", "text", "N,N"),
+            Opt("n_predict", ("--n-predict",), "Tokens that each request writes (default 64).", "text", "N"),
+            Opt("at_once", ("--concurrency",), "Requests at a time (default 1,4).", "text", "N,N"),
+            Opt("requests", ("--requests",), "Requests of each kind (default 8).", "int", "N"),
+            Opt(
+                "tool",
+                ("--tool",),
+                "Also by llama-batched-bench of the same build; loads the model once more.",
+            ),
+            Opt("list", ("--list",), "Only show what was measured before."),
+            LIMIT,
+            _TIMEOUT,
+            _START,
+            *LISTING,
+        ),
+        (Arg("name", "A profile.", required=True),),
+        "llamaagent bench qwen --concurrency 1,4,8",
+    ),
+    Spec(
+        "compare",
+        GENERATIONS,
+        "Real requests before and after a change, of like size.\n\n"
+        "Only sizes that both sides have are compared, each with the same weight on both. Without two builds, two "
+        "commits or a time it says what there is to compare.",
+        "compare:run",
+        (
+            Opt("build", ("--build",), "The builds A and B: give it twice.", "many", "BUILD"),
+            Opt(
+                "commit",
+                ("--commit",),
+                "The commits A and B: give it twice; the beginning is enough.",
+                "many",
+                "COMMIT",
+            ),
+            Opt("since", ("--since",), "Before and after this moment.", "text", "WHEN"),
+            *LISTING,
+        ),
+        (Arg("name", "A profile.", required=True),),
+        "llamaagent compare qwen --build b11400 --build b11434",
+    ),
 )
