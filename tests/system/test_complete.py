@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -275,3 +276,34 @@ def test_an_image_for_a_model_that_does_not_see(tiny: Site, tmp_path: Path) -> N
         done = tiny.run(command, "what is it?", "--image", "cat.png")
         assert done.rc == 65, done
         assert "mmproj" in done.err
+
+
+def test_an_interrupt_in_a_conversation_ends_one_answer_alone(tiny: Site) -> None:
+    child, fd = pty.fork()
+    if child == 0:
+        os.chdir(tiny.root)
+        words = ("chat", "-m", "tiny", "-o", "ignore-eos=true", "--n-predict", "8000")
+        os.execve(PYTHON[0], [*PYTHON, *words], {**tiny.env, "TERM": "dumb"})
+    shown = b""
+
+    def until(text: bytes) -> None:
+        nonlocal shown
+        while text not in shown:
+            shown += os.read(fd, 4096)
+
+    try:
+        until(b"> ")
+        os.write(fd, b"the of\n")
+        eventually(lambda: slots_busy(tiny) == 1, "it answers")
+        os.write(fd, b"\x03")
+        until(b"nothing of it is kept")
+        os.write(fd, b"/history\n/exit\n")
+        with contextlib.suppress(OSError):
+            while True:
+                shown += os.read(fd, 4096)
+    finally:
+        os.close(fd)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert b"user: the of" not in shown
+    eventually(lambda: slots_busy(tiny) == 0, "the slot is free")

@@ -128,6 +128,10 @@ def test_wrong_arguments_are_told_at_once(tiny: Site) -> None:
         llamaagent.LLM("tiny", temprature=1)
     with pytest.raises(UsageError, match="no profile is named"):
         llamaagent.complete("x", "nobody")
+    for name in ("tiny", "t*", "tiny.gguf", tiny.model):
+        assert llamaagent.complete("x", name, n_predict=1).model == "tiny"
+    with pytest.raises(UsageError, match="no profile is named"):
+        llamaagent.complete("x", "/elsewhere/tiny.gguf")
 
 
 @pytest.mark.parametrize("trouble", ["disabled", "missing", "damaged", "read-only", "locked"])
@@ -325,3 +329,23 @@ def test_the_cache_loads_nothing_while_it_is_off(tiny: Site) -> None:
         text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+FULL = """
+import resource, signal, llamaagent
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = llamaagent.configure_db(cache=True)
+llamaagent.complete("the", n_predict=2)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+print([llamaagent.complete(f"the {n}", n_predict=2).usage["generated_tokens"] for n in range(3)])
+"""
+
+
+def test_a_full_disk_costs_no_answer(tiny: Site) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], cwd=tiny.root, env=tiny.env, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "[2, 2, 2]\n"), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "going on without it" in done.stderr

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from llamaagent.library.generating import Asker, Rules
     from llamaagent.library.store import Store
 
-_TIMEOUT_S = 600.0
+_TIMEOUT_S = 600
+_EVER_S = 365 * 86400
 _LARGEST = 64 << 20
 _OPTIONS = ("n_predict", "temp", "top_k", "top_p", "min_p", "seed", "grammar")
 
@@ -77,12 +78,16 @@ def rules_of(values: Values, opened: Opened) -> Rules:
     if values.flag("single_flight") and not cache:
         raise UsageError("--single-flight needs the cache", hint="--cache, or `cache: {enabled: true}`")
     ttl = values.text("ttl")
+    patience = values.text("timeout")
+    timeout_s = _TIMEOUT_S if patience is None else span(patience, "--timeout")
+    if timeout_s == 0:
+        raise UsageError("--timeout of nothing leaves no time for an answer")
     return Rules(
         cache,
         settings.cache_ttl_s if ttl is None else span(ttl, "--ttl"),
         values.flag("single_flight"),
         values.text("session") or os.environ.get("LLAMAAGENT_SESSION") or None,
-        float(span(values.text("timeout") or f"{_TIMEOUT_S:g}s", "--timeout") or 86400 * 365),
+        float(_EVER_S if timeout_s is None else timeout_s),
         settings.cache_model_identity,
     )
 

@@ -78,7 +78,7 @@ def _profile(document: str, source: str, line: int) -> Profile:
 
 
 def choose(name: str | None, link: Link, known: Known) -> str:
-    """The profile that a name or a pattern means; without one the only one that there is, or that runs.
+    """The profile that a name, a pattern or a model's file means; without one the only one that there is, or that runs.
 
     Raises UsageError when that is none or several.
     """
@@ -91,6 +91,11 @@ def choose(name: str | None, link: Link, known: Known) -> str:
         if len(meant) == 1:
             return meant.pop()
         raise UsageError("which model? " + (_some(meant) or "no profile is declared"), hint="--model NAME")
+    if name.endswith(".gguf"):
+        of_file = {p.name for p in known.profiles.values() if _is_model(p, name)}
+        meant = of_file & answering or of_file
+        if len(meant) == 1:
+            return meant.pop()
     from fnmatch import fnmatchcase
 
     found = sorted(one for one in names if fnmatchcase(one, name))
@@ -103,6 +108,18 @@ def choose(name: str | None, link: Link, known: Known) -> str:
     near = get_close_matches(name, sorted(names), 1)
     raise UsageError(
         f"no profile is named {name}", hint=f"did you mean {near[0]}?" if near else "llamaagent ps -a"
+    )
+
+
+def _is_model(profile: Profile, name: str) -> bool:
+    """Whether a profile runs this model: the path of a file, or its name alone."""
+    path = profile.model.path
+    if path is None:
+        return False
+    return (
+        os.path.basename(path) == name
+        if "/" not in name
+        else os.path.realpath(path) == os.path.realpath(name)
     )
 
 
