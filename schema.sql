@@ -1136,6 +1136,7 @@ CREATE TABLE benchmarks (
     first_token_p95_ms REAL
 ) STRICT;
 CREATE INDEX benchmarks_profile ON benchmarks (profile, ts);
+CREATE INDEX benchmarks_instance ON benchmarks (instance_id) WHERE instance_id IS NOT NULL;
 
 -- Answers kept for the same question.
 CREATE TABLE cache (
