@@ -307,3 +307,12 @@ def test_an_interrupt_in_a_conversation_ends_one_answer_alone(tiny: Site) -> Non
     assert os.waitstatus_to_exitcode(status) == 0
     assert b"user: the of" not in shown
     eventually(lambda: slots_busy(tiny) == 0, "the slot is free")
+
+
+def test_one_that_still_loads_is_told_so(fake_site: Site) -> None:
+    fake_site.profile("slow", runtime={"env": {"FAKE_MODE": "delay-ready:60"}})
+    fake_site.once()
+    assert fake_site.newest()["slow"]["status"] == "loading"
+    done = fake_site.run("complete", "x", "-m", "slow")
+    assert (done.rc, done.out) == (69, "")
+    assert "still loading its model" in done.err

@@ -124,8 +124,8 @@ def test_the_settings_of_the_program(tiny: Site) -> None:
 
 
 def test_wrong_arguments_are_told_at_once(tiny: Site) -> None:
-    with pytest.raises(UsageError, match="temprature is not an option"):
-        llamaagent.LLM("tiny", temprature=1)
+    with pytest.raises(UsageError, match="warmth is not an option"):
+        llamaagent.LLM("tiny", warmth=1)
     with pytest.raises(UsageError, match="no profile is named"):
         llamaagent.complete("x", "nobody")
     for name in ("tiny", "t*", "tiny.gguf", tiny.model):
