@@ -10,6 +10,9 @@ import pytest
 from asked_site import ARGS, counted, generations
 from scratch_site import Site, eventually, kill
 
+from llamaagent.store.connect import open_database
+from llamaagent.store.read import select
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -75,6 +78,12 @@ def test_a_hit_is_a_row_of_its_own_and_no_tokens_of_the_server(tiny: Site) -> No
     assert {row["client"] for row in rows} == {"llamaagent"}
     counters = tiny.one("SELECT requests_total, generated_tokens_total FROM instances")
     assert counters == {"requests_total": 1, "generated_tokens_total": 8}
+    db = open_database(tiny.database, write=False)
+    try:
+        (totals,) = select(db, "read_totals", {"from_ts": 0, "to_ts": 1 << 40}, "report").rows
+    finally:
+        db.close()
+    assert (totals["requests"], totals["generated_tokens"]) == (1, 8)  # the report counts what servers did
 
 
 def test_nothing_is_used_or_kept_when_it_is_off(tiny: Site) -> None:
