@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from scratch_site import ask
+from scratch_site import PORTS_PER_SITE, ask
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scratch_site import Site
 
 ARGS = {"threads": 1, "parallel": 4, "ctx-size": 8192}
@@ -15,6 +19,20 @@ KEPT = (
     "client", "session_id", "prompt_tokens", "cached_tokens", "generated_tokens", "finish_reason", "temperature",
     "max_tokens", "cache_hit", "cache_key", "task_id", "instance_id", "first_token_ms", "total_time_ms",
 )  # fmt: skip
+
+
+@contextmanager
+def held_ports() -> Iterator[tuple[int, int]]:
+    """Ports for a site of a whole module, which no other test run uses: the one before the first is held meanwhile."""
+    for base in range(6000, 7380, PORTS_PER_SITE):
+        with socket.socket() as guard:
+            try:
+                guard.bind(("127.0.0.1", base))
+            except OSError:
+                continue
+            yield base + 1, base + PORTS_PER_SITE - 1
+            return
+    raise AssertionError("no block of ports is free")
 
 
 def port_of(site: Site, name: str = "tiny") -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
-from asked_site import ARGS, counted, generations
+from asked_site import ARGS, counted, generations, held_ports
 from generation_load import TOKENS, run_load, settle
 from scratch_site import ROOT, Site, complete, eventually
 
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.embedded
 def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Iterator[Site]:
     """A site whose server runs for all tests here."""
     root = tmp_path_factory.mktemp("served")
-    base = 8000 + os.getpid() % 40 * 20
-    made = Site(root, (base, base + 19), "embedded", tiny_model)
-    made.profile("tiny", args=ARGS)
-    made.settle()
-    yield made
-    made.stop_all()
+    with held_ports() as ports:
+        made = Site(root, ports, "embedded", tiny_model)
+        made.profile("tiny", args=ARGS)
+        made.settle()
+        yield made
+        made.stop_all()
 
 
 @pytest.fixture
