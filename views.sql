@@ -743,7 +743,9 @@ SELECT
     r.client,
     i.build,
     i.git_commit,
-    i.gpus
+    i.gpus,
+    r.cache_key,
+    r.first_token_ms
 FROM generations AS r
 LEFT JOIN instances AS i ON i.id = r.instance_id;
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from llamaagent.library.cache import CacheRepository
 from llamaagent.library.keyvalues import ConfigRepository, MetadataRepository
 from llamaagent.library.logs import LogsRepository
 from llamaagent.library.models import ModelsRepository
@@ -15,6 +16,7 @@ from llamaagent.library.readers import (
     QuotasRepository,
     StatsRepository,
 )
+from llamaagent.library.together import Together
 from llamaagent.sql import statements
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Store:
     def __init__(self, path: str, link: Link, clock: Clock, *, log_level: str, log_to_db: bool) -> None:
         self.path = path
         self._link = link
+        self._together = Together(link)
+        self.cache = CacheRepository(link, clock)
         self.config = ConfigRepository(link, clock)
         self.metadata = MetadataRepository(link, clock)
         self.logs = LogsRepository(link, clock, level=log_level, enabled=log_to_db)
@@ -54,6 +58,16 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<llamaagent store {self.path} ({self.kind})>"
+
+    @property
+    def together(self) -> Together:
+        """The way for small writes of many threads, for the parts of this package."""
+        return self._together
+
+    @property
+    def link(self) -> Link:
+        """The way to the database, for the parts of this package."""
+        return self._link
 
     @property
     def kind(self) -> str:

@@ -126,6 +126,8 @@ def _store_requests(ctx: Context, readings: Iterable[Reading]) -> dict[int, int]
     asked: dict[int, int] = {}
     for reading in readings:
         asked[reading.position.id] = asked.get(reading.position.id, 0) + reading.store(ctx)
+    for instance, rows in ctx.samples.settle_claims().items():
+        asked[instance] = asked.get(instance, 0) + rows
     return asked
 
 

@@ -111,6 +111,14 @@ SELECT :ts, :started_ts, i.id, i.profile, i.project, coalesce(i.model_path, ''),
   FROM instances AS i WHERE i.id = :instance_id
 ON CONFLICT DO NOTHING;
 
+-- name: has_claims
+SELECT 1 FROM generation_claims LIMIT 1;
+
+-- name: select_claimed
+-- Whether llamaagent itself asked this server: claims that wait for their rows, rows that wait for their requests.
+SELECT EXISTS (SELECT 1 FROM generation_claims WHERE instance_id = :instance_id),
+       EXISTS (SELECT 1 FROM generations WHERE instance_id = :instance_id AND task_id IS NULL);
+
 -- name: insert_log
 INSERT INTO logs (ts, level, source, category, message, context_json)
 VALUES (:ts, :level, :source, :category, :message, :context_json);
