@@ -107,11 +107,11 @@ def database(
 
     group = opened.site.settings.access_read if write and shared else None
     db = open_database(opened.database, write=write, create=create, shared_group=group)
-    try:
-        with translate(opened.database):
+    with translate(opened.database):
+        try:
             yield db
-    finally:
-        db.close()
+        finally:
+            db.close()
 
 
 @contextmanager
