@@ -117,13 +117,14 @@ def _settle(store: ImportStore, path: str, kind: str, tally: Tally, *, keep_it: 
 def _target(opened: Opened, *, write: bool) -> Iterator[Connection]:
     """Where rows go: the site's database with its passes held off; to look only, a scratch one if there is none yet."""
     from llamaagent.cli.run import refuse_broken_settings
-    from llamaagent.cli.site import claim, database, reading
+    from llamaagent.cli.site import claim, database, need_database, reading
     from llamaagent.store.info import stored_version
     from llamaagent.store.locks import Lock
     from llamaagent.store.upgrade import VERSION
 
     if write:
         refuse_broken_settings(opened)
+        need_database(opened)
     elif stored_version(opened.database) != VERSION:
         import os
         import tempfile
