@@ -44,6 +44,17 @@ class ConfigRepository:
         encode(value)
         return self._link.write(lambda db: ConfigStore(db).set(key, value, self._clock.now()), False)
 
+    def save(self, values: Mapping[str, Any]) -> bool:
+        """Store several values, all or none; True when that changed anything. Raises BadInputError as `set`."""
+        for key, value in values.items():
+            _refuse_setting(key)
+            check_key(key, value)
+            encode(value)
+        now = self._clock.now()
+        return self._link.write(
+            lambda db: sum(ConfigStore(db).set(key, value, now) for key, value in values.items()) > 0, False
+        )
+
     def unset(self, key: str) -> bool:
         """Remove a key; True when it was there."""
         return self._link.write(lambda db: ConfigStore(db).unset(key), False)
