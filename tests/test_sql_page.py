@@ -16,7 +16,8 @@ VERBS = ("INSERT", "UPDATE", "DELETE")
 
 # What the tools write, said outright or by what their methods do. The list is ours: their papers are not in here.
 DASHBOARD_1 = """
-INSERT models; UPDATE models; UPDATE models status; UPDATE models favorite; DELETE models; INSERT metrics; DELETE metrics
+INSERT models; UPDATE models; UPDATE models status; UPDATE models favorite; DELETE models; INSERT metrics
+DELETE metrics
 INSERT logs; DELETE logs; INSERT server_config; UPDATE server_config; INSERT metadata; UPDATE metadata
 ATTACH backup; DELETE models; INSERT models; VACUUM; ANALYZE; PRAGMA table_info; .backup; .dump; .recover
 ALTER TABLE
