@@ -91,9 +91,9 @@ def test_the_level_is_the_least_of_what_is_said_and_kept_and_decisions_stay(
 
 
 def test_a_refused_file_is_an_error_that_is_said_up_to_that_level(agent: Agent, site: Path) -> None:
-    (site / "profiles" / "bad.yaml").write_text("modell: x\n")
+    (site / "profiles" / "bad.yaml").write_text("no_such_key: x\n")
     result = agent("run", "--once", "--no-report", cwd=site, code=78, env={"LLAMAAGENT_LOG_LEVEL": "ERROR"})
-    assert "unknown key 'modell'" in result.stderr
+    assert "unknown key 'no_such_key'" in result.stderr
 
 
 def test_debug_says_what_was_done(agent: Agent, site: Path) -> None:
