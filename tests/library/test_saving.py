@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import llamaagent
@@ -249,8 +249,13 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(response=anything, config=anything)
+@example(response={"timings": {"prompt_ms": 1e308, "predicted_ms": 1e308}}, config=None)
+@example(response={"prompt_tokens": 2**63, "stats": {"prompt_tokens": float("inf")}}, config=None)
+@example(
+    response={"timings": {"prompt_ms": -1e11, "predicted_ms": 1e-320}, "prompt_tokens": 10**9}, config=None
+)
 def test_whatever_an_answer_is_recording_it_raises_nothing(store: Store, response: Any, config: Any) -> None:
     assert store.stats.record_generation("/m/x.gguf", response, config)
 

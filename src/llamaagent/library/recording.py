@@ -34,6 +34,7 @@ _GENERATION = (
     *("total_time_ms", "tokens_per_second", "temperature", "max_tokens", "finish_reason", "session_id"),
 )
 _COUNTS = frozenset(("prompt_tokens", "generated_tokens", "total_tokens", "max_tokens"))
+_MOST = 1e12  # no generation has as many tokens, or takes as long
 _TEXTS = frozenset(("model_name", "finish_reason", "session_id"))
 
 
@@ -169,9 +170,9 @@ def _field(source: object, name: str, otherwise: Any = None) -> Any:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """What the figure's column takes, None for what it does not: a text, a whole number, a finite one."""
+    """What the figure's column takes, None for what it does not: a text, a whole number, one that can be."""
     if name in _TEXTS:
         return value if isinstance(value, str) else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1 <= value < _MOST:
         return None
     return round(value) if name in _COUNTS else float(value)
