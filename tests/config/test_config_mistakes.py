@@ -119,7 +119,8 @@ MISTAKES = [
     (
         "runtime: {kind: container, image: a}\nsecrets: {hf-token: {env: A}}",
         (
-            "2:21: error: llama-server reads hf-token from its environment only, which all users of the engine can see; "
+            "2:21: error: llama-server reads hf-token from its environment only, "
+            "which all users of the engine can see; "
             "fetch the model first (llamaagent models pull) and name its file"
         ),
     ),

@@ -103,21 +103,34 @@ def database(
 
     shared: with the group that the settings name.
     """
+    from llamaagent.domain.settings import unlogged
     from llamaagent.store.connect import open_database
     from llamaagent.store.errors import translate
 
+    need_database(opened)
     group = opened.site.settings.access_read if write and shared else None
     db = open_database(opened.database, write=write, create=create, shared_group=group)
-    try:
-        with translate(opened.database):
+    db.unlogged = unlogged(opened.site.settings)
+    with translate(opened.database):
+        try:
             yield db
-    finally:
-        db.close()
+        finally:
+            db.close()
+
+
+def need_database(opened: Opened) -> None:
+    """Raise ConfigError where the environment says that there is to be no database: nothing works without it."""
+    if not opened.site.settings.db_enabled:
+        raise ConfigError(
+            "LLAMAAGENT_DB_ENABLED says that there is to be no database: nothing was read, started or stopped",
+            hint="unset LLAMAAGENT_DB_ENABLED",
+        )
 
 
 @contextmanager
 def reading(opened: Opened) -> Iterator[Connection]:
     """The site's database for reading; before the first pass an empty one, which leaves nothing behind."""
+    need_database(opened)
     if _is_there(opened.database):
         with database(opened, write=False) as db:
             yield db

@@ -69,7 +69,8 @@ def rm(values: Values) -> int:
     opened = _opened(values)
     with database(opened, write=True) as db:
         claim(db, opened)
-        names = _names(values, opened, db)
+        imported = imported_only(db)
+        names = _names(values, opened, db, imported)
         declared = {p.name for p in opened.site.profiles} | set(opened.site.names_declared)
         for name in sorted(names & declared):
             raise UsageError(
@@ -79,11 +80,25 @@ def rm(values: Values) -> int:
         for name in sorted(names):
             wishes.unsay(name, "rm", actor(), values.text("note"), now)
             wishes.retire(name, now)
-        code = _reach(values, opened, db, names, lambda row, _: row.status in st.OVER, approved=True)
+        launched = names - imported
+        code = 0
+        if launched:
+            code = _reach(values, opened, db, launched, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
             _delete(db, name, opened.clock.now())
             wishes.forget_model(name)
+            if name in imported and not values.flag("quiet"):
+                say(f"{name}: forgotten; it was imported and never launched")
     return code
+
+
+def imported_only(db: Connection) -> frozenset[str]:
+    """Models that `db import` brought and that were never launched or declared here."""
+    from llamaagent.store.applied import model_list
+
+    known = {row.profile for row in InstanceStore(db).newest()} | WishStore(db).last_hashes().keys()
+    rows = model_list(db).rows
+    return frozenset(str(row["profile"]) for row in rows if row["origin"] == "import") - known
 
 
 def detach(values: Values) -> int:
@@ -184,8 +199,10 @@ def _say_override(values: Values, opened: Opened, db: Connection, name: str, act
             WishStore(db).accept(name)  # what was rolled back is tried again
 
 
-def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
-    """The profiles meant. Raises UsageError when none is."""
+def _names(
+    values: Values, opened: Opened, db: Connection, others: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The profiles meant. others: what may be named too. Raises UsageError when none is."""
     known = {p.name for p in opened.site.profiles}
     if values.flag("outdated"):
         from llamaagent.cli.outdated import mark_moved_images, refused_by_build
@@ -201,7 +218,7 @@ def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
         return frozenset(known)
     if not values.many("name"):
         raise UsageError("name at least one profile, or --all")
-    return matching(values.many("name"), known | {row.profile for row in InstanceStore(db).newest()})
+    return matching(values.many("name"), known | {row.profile for row in InstanceStore(db).newest()} | others)
 
 
 def _as_wished(row: Instance, wanted: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llamaagent.base.units import parse_duration, parse_mib, parse_rate, parse_size
 from llamaagent.config.check import Checker, text_of
 from llamaagent.config.document import canonical_json
-from llamaagent.config.environment import overrides, process_switches
+from llamaagent.config.environment import checked_switches, overrides
 from llamaagent.config.files import find_settings
 from llamaagent.config.merge import merge, widen, without_nulls
 from llamaagent.config.node import Faults, Mark, Node
@@ -54,6 +54,7 @@ def load_settings(
     values = check.entries(without_keys(node, "defaults"), SETTINGS, "settings")
     settings = _record(values, file, name, places)
     settings = settings._replace(
+        **checked_switches(places, found),  # type: ignore[arg-type]
         defaults=canonical_json(default_values),
         origins=tuple((key, _origin(node, key)) for key in dotted_keys(SETTINGS)),
     )
@@ -208,7 +209,6 @@ def _record(values: dict[str, Any], file: str | None, host: str, places: Places)
     sizes = {f"{key}_mib": parse_mib(size) for key, size in values.get("headroom", {}).items()}
     projects = values.get("projects", {})
     fields.setdefault("profiles", (places.absolute("profiles", file or os.path.join(places.cwd, ".")),))
-    fields.update(process_switches(places.environ))
     return Settings(
         **fields,
         file=file,

@@ -113,6 +113,12 @@ class Settings(NamedTuple):
     origins: tuple[tuple[str, str], ...] = ()  # dotted key -> where its value comes from
 
 
+def unlogged(settings: Settings) -> tuple[str, ...]:
+    """Levels of which the agent stores no line in `logs`."""
+    levels = ("debug", "info", "warning", "error", "critical")
+    return levels[: levels.index(settings.log_level.lower())] if settings.log_to_db else levels
+
+
 class Fault(NamedTuple):
     """One thing wrong with a file. line and column count from 1; severity: error | warning."""
 

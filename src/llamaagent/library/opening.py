@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.paths import places
 from llamaagent.config.environment import process_switches
-from llamaagent.library.link import connect, in_memory, without
+from llamaagent.library.link import connect, in_memory, warn, without
 from llamaagent.library.store import Store
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def open_store(
     memory until the program ends; `Store.kind` tells which, `Store.problem` why, and the logger
     `llamaagent.library` warns once.
     """
-    switches = process_switches(os.environ)
+    switches = process_switches(os.environ, lambda _variable, text: warn(f"{text}; it is left out"))
     file = os.path.abspath(os.fspath(path)) if path is not None else places(os.environ).database
     if enabled and switches.get("db_enabled", True):
         link = connect(file, busy_timeout_ms=round(busy_timeout_s * 1000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from llamaagent.library.byname import ByName
 from llamaagent.library.cache import CacheRepository
 from llamaagent.library.keyvalues import ConfigRepository, MetadataRepository
 from llamaagent.library.logs import LogsRepository
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 
-class Store:
+class Store(ByName):
     """Repositories over one database. Every method may be called from any thread; `with` closes it."""
 
     def __init__(self, path: str, link: Link, clock: Clock, *, log_level: str, log_to_db: bool) -> None:
@@ -41,10 +42,10 @@ class Store:
         self.config = ConfigRepository(link, clock)
         self.metadata = MetadataRepository(link, clock)
         self.logs = LogsRepository(link, clock, level=log_level, enabled=log_to_db)
-        self.models = ModelsRepository(link)
+        self.models = ModelsRepository(link, clock)
         self.instances = InstancesRepository(link)
-        self.metrics = MetricsRepository(link)
-        self.stats = StatsRepository(link)
+        self.metrics = MetricsRepository(link, clock, path)
+        self.stats = StatsRepository(link, clock)
         self.gpus = GpusRepository(link)
         self.quotas = QuotasRepository(link)
 

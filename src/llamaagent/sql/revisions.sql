@@ -69,8 +69,8 @@ INSERT INTO models (name, origin, model_path, model_url, docker_repo, hf_repo, c
 VALUES (:name, 'profile', :model_path, :model_url, :docker_repo, :hf_repo, :ts, :ts);
 
 -- name: delete_model
--- Its configuration goes with it; launches keep their history.
-DELETE FROM models WHERE name = :name AND origin = 'profile';
+-- Declared once or imported; its configuration goes with it, launches keep their history.
+DELETE FROM models WHERE name = :name;
 
 -- name: update_model
 UPDATE models

@@ -228,7 +228,9 @@ class SampleStore:
     def log(
         self, level: str, source: str, message: str, ts: int, category: str | None = None, **context: object
     ) -> None:
-        """A line of the agent's own log."""
+        """A line of the agent's own log, unless the connection stores none of that level."""
+        if level in getattr(self._db, "unlogged", ()):
+            return
         given = {"level": level, "source": source, "category": category, "message": message, "ts": ts}
         self._db.execute(
             _SQL["insert_log"], {**given, "context_json": json.dumps(context) if context else None}

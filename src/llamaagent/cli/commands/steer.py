@@ -53,10 +53,11 @@ STEER = (
     Spec(
         "rm",
         DAILY,
-        "Retire what no file declares.\n\nStops it and marks its rows deleted; the history stays.",
+        "Retire what no file declares.\n\nStops it and marks its rows deleted; the history stays. "
+        "A model that was only imported is forgotten with its options.",
         "verbs:rm",
         (TIMEOUT, NOTE),
-        (Arg("name", "Profiles; * and ? match.", many=True, required=True),),
+        (Arg("name", "Profiles or imported models; * and ? match.", many=True, required=True),),
         "llamaagent rm old-model",
     ),
     Spec(
