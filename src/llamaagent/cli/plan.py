@@ -127,7 +127,7 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
     made: list[Action] = []
     running = {row.profile: row for row in rows}
     for action in plan.journalled():
-        changed = action.kind == act.STOP and action.reason == "update"
+        changed = act.is_change(action)
         profile = declared.profiles.get(action.profile)
         if profile is None or not (changed or action.kind == act.START):
             made.append(action)

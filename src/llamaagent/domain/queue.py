@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Waiting(NamedTuple):
-    """One that wants room. since_ts: since when it waits. keeps_place: it is launched anew, and needs no more than it has.
+    """One that wants room. since_ts: since when it waits. keeps_place: launched anew, needing no more than it has.
 
     leaves: its old launch, which still has its room and will give it back for this one.
     """

@@ -16,7 +16,8 @@ from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.projection import Expected, margin_mib
 from llamaagent.domain.usable import refused_together, usable
 from llamaagent.launch.identity import boot_id
-from llamaagent.reconcile.gates import HeldError, cards, estimate_mib
+from llamaagent.reconcile.cardroom import cards
+from llamaagent.reconcile.gates import HeldError, estimate_mib
 from llamaagent.reconcile.owners import owners
 from llamaagent.reconcile.projecting import expected
 from llamaagent.store.memory import MemoryStore
