@@ -10,7 +10,7 @@ from llamaagent.domain.hostroom import Claim, lacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeVar
 
     from llamaagent.domain.eviction import Question, Running, Share
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Cost = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
 
-TRIES = 300  # questions that are asked before a set that does is taken instead of the best
+TRIES = 120  # questions that are asked before a set that does is taken instead of the best
 
 
 def fewest(may: Iterable[Running], asked: Question, tries: int = TRIES) -> tuple[Running, ...] | None:
@@ -44,21 +44,21 @@ def _least(some: tuple[Running, ...], asked: Question, tries: int) -> tuple[Runn
         return ()
     better = _better(some, claims=any(asked.claim))
     on_cards = lacks(asked.machine, asked.claim) is None  # else those on different cards may help together
-    one_card = False
-    for count in range(1, len(some)):
+    base = _Search(some, tries)
+    least = base.least_hopeful(asked)
+    for count in range(least, len(some)):
         kept = tuple(one for one, others in zip(some, better, strict=True) if others < count)
-        search = _Search(kept, tries)
-        if search.hopeful(asked, 0, count):
-            for pool in search.by_card() if one_card else (search,):
-                pool.take_up(search)
-                pool.walk(asked, (), 0, count)
-                search.take_up(pool)
-        elif on_cards:
-            one_card = True  # one more than this: all of them on one card, or each card gets no more than now
-        if search.best is not None:
-            return search.best
-        tries = search.tries
-        if tries <= 0:
+        search = _Search(kept, base.tries)
+        # One less was hopeless: all of them on one card, or each card would get no more than that.
+        one_card = on_cards and count == least > 1
+        for pool in search.by_card(asked, count) if one_card else (search,):
+            pool.take_up(search)
+            pool.walk(asked, (), 0, count)
+            search.take_up(pool)
+        base.take_up(search)
+        if base.best is not None:
+            return base.best
+        if base.tries <= 0:
             return _pruned(some, asked)
     return some
 
@@ -97,16 +97,27 @@ class _Search:
         self.memory = sorted(memory, key=lambda one: -one[1])
         self.cpus = sorted(cpus, key=lambda one: -one[1])
 
-    def by_card(self) -> tuple[_Search, ...]:
-        """A search among those on each card, card by card."""
-        return tuple(
-            _Search(tuple(self.some[at] for at in sorted(at for at, _ in on_card)), 0)
-            for on_card in self.shares.values()
-        )
+    def by_card(self, asked: Question, count: int) -> Iterator[_Search]:
+        """A search among those on each card where so many could do."""
+        for on_card in self.shares.values():
+            shares = tuple(_first(on_card, 0, count))
+            together = self.some[0]._replace(shares=shares, frees=self._frees(0, count))
+            if len(shares) == count and self._yes(asked.without((together,))):
+                yield _Search(tuple(self.some[at] for at in sorted(at for at, _ in on_card)), 0)
 
     def take_up(self, other: _Search) -> None:
         """Go on where another search ended."""
         self.best, self.tries = other.best, other.tries
+
+    def least_hopeful(self, asked: Question) -> int:
+        """The smallest size for which there is hope; all of them together are known to do."""
+        low, high = 1, 1
+        while high < len(self.some) and not self.hopeful(asked, 0, high):
+            low, high = high + 1, min(2 * high, len(self.some))
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.hopeful(asked, 0, middle) else (middle + 1, high)
+        return low
 
     def hopeful(self, asked: Question, since: int, count: int, besides: frozenset[str] = frozenset()) -> bool:
         """Whether `count` more of those from `since` on could do, if they were the best on every card at once.
@@ -128,8 +139,6 @@ class _Search:
         asked: what is left of the question without those that are chosen already.
         """
         reached: dict[str, bool] = {}
-        if len(self.some) < count or (not chosen and not self.hopeful(asked, since, count)):
-            return
         touched = frozenset(share.uuid for one in chosen for share in one.shares)
         elsewhere = self.shares.keys() - touched
         if count == 1 and chosen and elsewhere and not self.hopeful(asked, since, 1, touched):
@@ -168,8 +177,10 @@ class _Search:
         return Claim(sum(_first(self.memory, since, count)), sum(_first(self.cpus, since, count)))
 
 
-def _first(entries: Iterable[tuple[int, T]], since: int, count: int) -> list[T]:
+def _first(entries: Sequence[tuple[int, T]], since: int, count: int) -> list[T]:
     """The first so many of those whose place is `since` or later."""
+    if since == 0:
+        return [value for _, value in entries[:count]]
     found: list[T] = []
     for at, value in entries:
         if at >= since:
@@ -180,9 +191,13 @@ def _first(entries: Iterable[tuple[int, T]], since: int, count: int) -> list[T]:
 
 
 def _pruned(some: tuple[Running, ...], asked: Question) -> tuple[Running, ...]:
-    """Without each, from the dearest on, that is not needed: none too many, though perhaps not the fewest."""
-    kept = some
-    for one in reversed(some):
+    """The cheapest that do, without each that is not needed: none too many, though perhaps not the fewest."""
+    low, high = 1, len(some)
+    while low < high:  # so many of the cheapest do
+        middle = (low + high) // 2
+        low, high = (low, middle) if asked.without(some[:middle]).yes() else (middle + 1, high)
+    kept = some[:low]
+    for one in reversed(kept):
         rest = tuple(other for other in kept if other is not one)
         if asked.without(rest).yes():
             kept = rest
