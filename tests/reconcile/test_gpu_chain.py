@@ -48,6 +48,7 @@ class Cards:
         self.sizes = {f"GPU-{name}": size for name, size in sizes_mib.items()}
         self.held: dict[tuple[str, int], int] = {}
         self.error: str | None = None
+        self.kinds: dict[str, str] = {}
 
     def read(self) -> GpuReading:
         if self.error is not None:
@@ -63,7 +64,7 @@ class Cards:
         return GpuSample(
             uuid=uuid,
             index=list(self.sizes).index(uuid),
-            name="Scripted",
+            name=self.kinds.get(uuid, "Scripted"),
             memory_total_mib=total,
             memory_used_mib=used,
             memory_free_mib=total - used,

@@ -27,7 +27,8 @@ class Need(NamedTuple):
 
     split: how its cards share the memory, () = evenly. devices: the only cards it may use, by number (by place where
     gpus is a list), None = any. single: everything goes on one card, whatever gpus counts. missing: cards that are
-    known here and not visible now; while there are any, "auto" does not fall back to the CPU.
+    known here and not visible now; while there are any, "auto" does not fall back to the CPU. by_card: what it takes
+    where it is alone on that card, if cards differ in that; memory_mib is then the most of it.
     """
 
     gpus: str | int | tuple[str, ...]
@@ -37,6 +38,11 @@ class Need(NamedTuple):
     devices: tuple[int, ...] | None = None
     single: bool = False
     missing: tuple[str, ...] = ()
+    by_card: tuple[tuple[str, int], ...] = ()
+
+    def alone_on(self, uuid: str) -> Need:
+        """The same as it is when this one card is all that it gets."""
+        return self._replace(memory_mib=dict(self.by_card).get(uuid, self.memory_mib))
 
 
 class Placement(NamedTuple):
@@ -165,6 +171,13 @@ def _chosen(need: Need, cards: tuple[Card, ...], count: int | None, headroom_mib
         if not c.held_exclusively and not (need.exclusive and c.holders)
     ]  # as room() and _usable(), in the innermost loop of every question
     rooms.sort()
+    if need.by_card and count in {None, 1}:
+        for has, _, card in rooms:
+            mib = need.alone_on(card.uuid).memory_mib
+            if has >= mib:
+                return _Chosen((card,), (mib,))
+        if count == 1:
+            return _Full(cards)
     if count is None:
         count = _fewest(need.memory_mib, [one[0] for one in rooms])
     if count is None or count > len(rooms):
@@ -207,7 +220,7 @@ def _named(
         chosen = tuple(chosen[at] for at in need.devices)
     if need.single:
         return _chosen(need, chosen, 1, headroom_mib)
-    shares = _shares(need, len(chosen))
+    shares = _shares(need.alone_on(chosen[0].uuid) if len(chosen) == 1 else need, len(chosen))
     does = all(
         _usable(need, c) and room(c, headroom_mib) >= share for c, share in zip(chosen, shares, strict=True)
     )
@@ -215,7 +228,9 @@ def _named(
 
 
 def _placed(need: Need, chosen: tuple[Card, ...], shares: tuple[int, ...], headroom_mib: int) -> Placement:
-    figures = _figures(need, chosen, headroom_mib, shares)
+    figures = _figures(
+        need.alone_on(chosen[0].uuid) if len(chosen) == 1 else need, chosen, headroom_mib, shares
+    )
     return Placement(tuple(c.uuid for c in chosen), max(shares), figures, shares)
 
 
@@ -243,6 +258,8 @@ def _figures(
         figures.append(Arithmetic(f"gpu{c.number}_room_mib", room(c, headroom_mib)))
         if len(set(shares)) > 1:
             figures.append(Arithmetic(f"gpu{c.number}_share_mib", shares[at]))
+        if need.by_card and not shares:
+            figures.append(Arithmetic(f"gpu{c.number}_needed_mib", need.alone_on(c.uuid).memory_mib))
         if c.held_exclusively:
             figures.append(Arithmetic(f"gpu{c.number}_exclusive", 1))
     return tuple(figures)

@@ -157,7 +157,7 @@ def _figures(
 ) -> tuple[Arithmetic, ...]:
     """needed, and for each card it will be on: room now + freed by each = room then."""
     figures = [
-        Arithmetic("needed_mib", need.memory_mib),
+        Arithmetic("needed_mib", sum(placement.shares) if need.by_card else need.memory_mib),
         Arithmetic("headroom_mib", headroom_mib),
         Arithmetic("per_card_mib", placement.memory_mib),
     ]

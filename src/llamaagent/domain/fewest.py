@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Cost = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
 
-TRIES = 120  # questions that are asked before a set that does is taken instead of the best
+TRIES = 100  # questions that are asked before a set that does is taken instead of the best
 
 
 def fewest(may: Iterable[Running], asked: Question, tries: int = TRIES) -> tuple[Running, ...] | None:

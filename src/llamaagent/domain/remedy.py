@@ -71,7 +71,7 @@ def largest_mib(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> int:
     low, high = 0, max(need.memory_mib, 0)
     while low < high:
         middle = (low + high + 1) // 2
-        if fits(need._replace(memory_mib=middle), cards, headroom_mib):
+        if fits(need._replace(memory_mib=middle, by_card=()), cards, headroom_mib):
             low = middle
         else:
             high = middle - 1

@@ -148,7 +148,7 @@ def _measured(ctx: Context, profile: Profile, file: tuple[int | None, int | None
     from llamaagent.reconcile.projecting import stored_fit
 
     key = memory_key(profile, file, binary, stored_fit(ctx, profile) if _has_cards(ctx) else None)
-    return MemoryStore(ctx.db).measured(key, host=True) if key is not None else None
+    return MemoryStore(ctx.db).measured(key) if key is not None else None
 
 
 def _has_cards(ctx: Context) -> bool:

@@ -113,7 +113,9 @@ def outcome(
         if action.kind != act.START:
             return action  # the change goes on
         figures = turn.placement.arithmetic if turn.placement is not None else ()
-        return action._replace(cards=on, arithmetic=(*figures, *asked.reckoned.figures()) if on else ())
+        return action._replace(
+            cards=on, arithmetic=(*figures, *asked.reckoned.on(where).figures()) if on else ()
+        )
     refusal = room.refusal(one, asked) if turn.behind is None else None
     made = held(profile, refusal) if refusal is not None else _queued(turn, profile, asked)
     if turn.kind == act.WAIT:
