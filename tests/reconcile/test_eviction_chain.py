@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from test_gpu_chain import HEADROOM, A, B, Box, Cards, EndedHereError
 
+from journal_sums import check_journal
 from llamaagent.domain import instance as st
 from llamaagent.launch.process import bury
 from llamaagent.reconcile.passes import preview
@@ -66,6 +67,7 @@ def box(tmp_path: Path, fake_server: str) -> Iterator[Box]:
     site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"})
     yield Box(site, Living(aaaa=1000))
     site.stop_all()
+    check_journal(site.journal())
     bury()
 
 

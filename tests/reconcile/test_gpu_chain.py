@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from journal_sums import check_journal
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.paths import places
 from llamaagent.cli.site import Opened, claim, context, database
@@ -176,6 +177,7 @@ def box(tmp_path: Path, fake_server: str, cards: Cards) -> Iterator[Box]:
     site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"})
     yield Box(site, cards)
     site.stop_all()
+    check_journal(site.journal())
     bury()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from test_gpu_chain import HEADROOM, A, B, Box, Cards
 
+from journal_sums import check_journal
 from llamaagent.domain import instance as st
 from llamaagent.domain.projection import FIT_PARAMS, Projection
 from llamaagent.gguf.find import look_at
@@ -36,6 +37,7 @@ def box(tmp_path: Path, fake_server: str, tiny_model: str) -> Iterator[Box]:
     site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"})
     yield Box(site, Cards(aaaa=3000, bbbb=3000))
     site.stop_all()
+    check_journal(site.journal())
     bury()
 
 

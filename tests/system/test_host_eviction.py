@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,12 @@ def test_the_more_important_one_gets_the_room_and_the_other_comes_back(
         ("evict", "low", "high"),
         ("wait", "high", None),
     ]
+    frees = (
+        r"evict +low +evicted +frees memory \d+ MiB"
+        if key == "memory"
+        else r"evict +low +evicted +frees [\d.]+ cores"
+    )
+    assert re.search(frees, fake_site.run("plan").out)
     become(fake_site, "high", "running")
     assert not living(low)
     assert living(bystander)  # it holds next to nothing of what lacks
