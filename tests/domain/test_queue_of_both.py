@@ -226,3 +226,15 @@ def test_nobody_is_asked_twice_where_nobody_is_needed() -> None:
         fewest([holds("a", 10, shares=(Share("GPU-0", 200),))], asked._replace(cards=(card(0, 100),)))
         is not None
     )
+
+
+def test_the_statement_that_keeps_a_place_in_the_line_knows_every_reason_to_wait_for_room() -> None:
+    import re
+
+    from llamaagent.sql import statements
+
+    text = statements("instances")["update_held"]
+    lists = re.findall(r"IN \(('gpu-memory'[^)]*)\)", text)
+    assert len(lists) == 2
+    for words in lists:
+        assert {word.strip(" '") for word in words.split(",")} == act.ROOM

@@ -259,7 +259,13 @@ def test_a_growing_change_keeps_the_room_that_it_was_given_while_its_old_launch_
         "created",
         "queued",
     )
+    fake_site.edit("UPDATE instances SET since_ts = since_ts - 100 WHERE profile = 'late'")
+    waits_since = fake_site.newest()["late"]["since_ts"]
     kill(alpha)
     become(fake_site, "alpha", "running")
     fake_site.once()
-    assert fake_site.newest()["late"]["reason"] == "cpu"
+    late = fake_site.newest()["late"]
+    assert (late["reason"], late["since_ts"]) == (
+        "cpu",
+        waits_since,
+    )  # another word, the same place in the line
