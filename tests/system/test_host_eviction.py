@@ -161,6 +161,21 @@ def test_start_waits_for_one_that_takes_its_time_and_says_so_when_that_is_too_lo
     assert child.returncode == 0, err
 
 
+def test_start_sees_to_the_end_of_what_is_being_stopped_and_evicts_nobody_for_it(fake_site: Site) -> None:
+    going = runs(fake_site, "going", part(0.5), stop={"drain": "0s", "grace": "2s"}, priority=5)
+    low = runs(fake_site, "low", part(0.25))
+    fake_site.profile("high", resources=part(0.6), priority=10, state="stopped")
+    fake_site.profile("going", resources=part(0.5), stop={"drain": "0s", "grace": "2s"}, state="stopped")
+    stopped = "UPDATE instances SET status = 'stopping', stop_reason = 'state' WHERE profile = 'going'"
+    fake_site.edit(
+        f"{stopped} AND status = 'running'"
+    )  # as a pass leaves it that was killed before the signal
+    done = fake_site.run("start", "high")
+    assert done.rc == 0, done
+    assert not living(going)
+    assert living(low)
+
+
 def test_killed_while_it_evicts_the_next_pass_goes_on(fake_site: Site) -> None:
     slow = {"stop": {"drain": "0s", "grace": "1m"}, "runtime": {"env": {"FAKE_MODE": "ignore-sigterm"}}}
     low = runs(fake_site, "low", part(0.75), **slow)

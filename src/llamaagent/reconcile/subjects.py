@@ -59,8 +59,8 @@ def world(
 
 
 def _makes_way(row: Instance | None) -> bool:
-    """Whether it is on its way out because it was evicted: whoever evicts sees to the end of it."""
-    return row is not None and row.status == st.STOPPING and row.stop_reason == "evicted"
+    """Whether it is on its way out for good, evicted or not: whoever waits for its room sees to the end of it."""
+    return row is not None and row.status == st.STOPPING and row.stop_reason not in {"update", "restart"}
 
 
 def _off_card(ctx: Context, rows: Iterable[Instance]) -> Mapping[int, bool]:
