@@ -177,6 +177,10 @@ def test_a_change_that_grows_stands_in_the_line_and_may_count_on_what_it_has() -
     assert (behind.kind, behind.behind) == (act.HOLD, first)
     ahead = line_up([change._replace(priority=1), first], cards, [old, ends], NOW, HEADROOM)
     assert {t.name: t.kind for t in ahead}["old"] == act.START
+    same_second = line_up(
+        [change._replace(name="a"), first._replace(since_ts=NOW)], cards, [old, ends], NOW, HEADROOM
+    )
+    assert [turn.name for turn in same_second] == ["first", "a"]  # not by name: this one has nothing yet
     larger = wants("old", 1600, 1, leaves=old)
     made = {t.name: t for t in line_up([larger], cards, [old, holds("low", 900)], NOW, HEADROOM)}["old"]
     assert made.kind == act.WAIT

@@ -59,7 +59,12 @@ class Turn(NamedTuple):
 
 def in_order(waiting: Iterable[Waiting]) -> list[Waiting]:
     """First comes who is served first."""
-    return sorted(waiting, key=lambda one: (not one.keeps_place, -one.priority, one.since_ts, one.name))
+
+    def place_of(one: Waiting) -> tuple[bool, int, int, bool, str]:
+        # In the same second whoever has nothing comes before one whose old launch still runs.
+        return not one.keeps_place, -one.priority, one.since_ts, one.leaves is not None, one.name
+
+    return sorted(waiting, key=place_of)
 
 
 def line_up(
