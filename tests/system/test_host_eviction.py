@@ -284,3 +284,18 @@ def test_a_growing_change_keeps_the_room_that_it_was_given_while_its_old_launch_
         "cpu",
         waits_since,
     )  # another word, the same place in the line
+
+
+def test_a_restart_that_waits_for_room_too_long_says_so_and_goes_on_with_the_next_pass(
+    fake_site: Site,
+) -> None:
+    slow = {"stop": {"drain": "0s", "grace": "1m"}, "runtime": {"env": {"FAKE_MODE": "ignore-sigterm"}}}
+    manual = {"update": {"restart": "manual"}, "priority": 1}
+    alpha = runs(fake_site, "alpha", part(0.5), **manual)
+    low = runs(fake_site, "low", part(0.5), **slow)
+    fake_site.profile("alpha", resources=part(0.75), args={"threads": 2}, **manual)
+    refused(fake_site.run("restart", "alpha", "--timeout", "1s"), "alpha: refused, cpu", "runs on until then")
+    assert living(alpha)
+    kill(low)
+    eventually(lambda: fake_site.once() and pid_of(fake_site, "alpha") != alpha, "it is launched anew", 40)
+    become(fake_site, "alpha", "running")

@@ -97,7 +97,8 @@ def _refusal(row: Instance, said: Action | None, *, late: bool) -> str | None:
     comes = reason == "gpu-releasing" or (said is not None and said.kind == WAIT)  # that is over soon
     if (lives and said is None) or (comes and not late):
         return None
-    return f"{row.profile}: refused, {reason}: {detail}" + ("; what ran runs on" if lives else "")
+    runs_on = "what ran runs on" if said is None or said.kind == HOLD else "what ran runs on until then"
+    return f"{row.profile}: refused, {reason}: {detail}" + (f"; {runs_on}" if lives else "")
 
 
 def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:
