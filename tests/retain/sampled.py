@@ -97,8 +97,10 @@ class Sampled:
             self._add("system", ts, 0, {**moment.system, "requests": requests}, elapsed)
         ids = dict(self.db.execute("SELECT idx, id FROM gpus").fetchall())
         for number, given in moment.cards.items():
-            if ids[number] not in there["gpu"]:
-                self._add("gpu", ts, int(str(ids[number])), given, elapsed)
+            subject = int(str(ids[number]))
+            if subject in there["gpu"]:  # of two readings in one second the later one is kept
+                self.written["gpu"][ts, subject].pop()
+            self._add("gpu", ts, subject, given, elapsed)
         for number, given in moment.instances.items():
             if number not in there["instance"]:
                 self._add("instance", ts, number, given, elapsed)

@@ -172,6 +172,8 @@ def test_a_half_written_change_leaves_the_last_good_revision_in_force(fake_site:
     fake_site.settle()
     pids, whole = fake_site.live(), path.read_bytes()
     for cut in range(1, whole.index(b"}", whole.index(b"args:")) + 1, 7):
+        if whole[:cut].rstrip().endswith((b'.gguf"', b"args:")):
+            continue  # a whole profile, of fewer keys
         path.write_bytes(whole[:cut])
         fake_site.run("run", "--once")
         assert fake_site.live() == pids, whole[:cut]
