@@ -85,7 +85,10 @@ def _row(action: Action, numbers: dict[str, int]) -> dict[str, object]:
     figures = {figure.name: figure.value for figure in action.arithmetic}
     remedy = figures.pop("would_fit", None)
     cards = dict(action.cards)
-    where = ", ".join(f"gpu{numbers.get(uuid, uuid)} {mib} MiB" for uuid, mib in cards.items())
+    parts = [f"gpu{numbers.get(uuid, uuid)} {mib} MiB" for uuid, mib in cards.items()]
+    if action.kind == act.EVICT:
+        parts += _of_machine(action.profile, figures)
+    where = ", ".join(parts)
     before = {act.EVICT: "frees ", act.WAIT: "then "}.get(action.kind, "")
     return {
         "action": action.kind,
@@ -101,6 +104,13 @@ def _row(action: Action, numbers: dict[str, int]) -> dict[str, object]:
         "arithmetic": figures,
         "placement": before + where if where else None,
     }
+
+
+def _of_machine(profile: str, figures: dict[str, int | str | None]) -> list[str]:
+    """What an eviction gives back besides cards, where that is what lacks."""
+    memory, cpus = figures.get(f"memory_freed_by_{profile}_mib"), figures.get(f"cpu_freed_by_{profile}_milli")
+    told = [] if memory is None else [f"memory {memory} MiB"]
+    return told if cpus is None else [*told, f"{int(cpus) / 1000:g} cores"]
 
 
 def remedies(rows: list[dict[str, object]]) -> list[str]:
@@ -127,7 +137,7 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
     made: list[Action] = []
     running = {row.profile: row for row in rows}
     for action in plan.journalled():
-        changed = action.kind == act.STOP and action.reason == "update"
+        changed = act.is_change(action)
         profile = declared.profiles.get(action.profile)
         if profile is None or not (changed or action.kind == act.START):
             made.append(action)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-
-from llamaagent.base.errors import NOT_FINE, REFUSED, UNAVAILABLE, RefusedError, UsageError
+from llamaagent.base.errors import RefusedError, UsageError
 from llamaagent.cli.actor import actor
-from llamaagent.cli.output import clean, say
+from llamaagent.cli.output import say
+from llamaagent.cli.reaching import reach
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.cli.spans import until
 from llamaagent.domain import instance as st
 from llamaagent.domain.lifecycle import follows
 from llamaagent.domain.plan import DETACH, FORGET, Action
-from llamaagent.domain.wish import Override, wish
-from llamaagent.reconcile.passes import run_pass
+from llamaagent.domain.wish import Override
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.locks import Lock
 from llamaagent.store.samples import SampleStore
@@ -22,18 +20,10 @@ from llamaagent.store.wishes import WishStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.domain.instance import Instance
-    from llamaagent.reconcile.context import Context
-    from llamaagent.reconcile.passes import PassResult
     from llamaagent.store.types import Connection
-
-_POLL_S = 0.1
-_SOON = frozenset({"gpu-releasing", "pulling"})  # holds that are over by themselves
-_NOT_REACHED = frozenset({"no-engine", "missing-image"})
 
 
 def start(values: Values) -> int:
@@ -61,7 +51,7 @@ def reset(values: Values) -> int:
             WishStore(db).unsay(name, "reset", actor(), values.text("note"), opened.clock.now())
         if values.flag("no_wait"):
             return 0
-        return _reach(values, opened, db, names, _as_wished)
+        return reach(values, opened, db, names, _as_wished)
 
 
 def rm(values: Values) -> int:
@@ -83,7 +73,7 @@ def rm(values: Values) -> int:
         launched = names - imported
         code = 0
         if launched:
-            code = _reach(values, opened, db, launched, lambda row, _: row.status in st.OVER, approved=True)
+            code = reach(values, opened, db, launched, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
             _delete(db, name, opened.clock.now())
             wishes.forget_model(name)
@@ -161,7 +151,15 @@ def _override(values: Values, action: str) -> int:
                 _say_override(values, opened, db, name, action)
             if values.flag("no_wait"):
                 continue
-            code = _reach(values, opened, db, group, lambda row, _: _as_wished(row, action != "stop"))
+            code = reach(
+                values,
+                opened,
+                db,
+                group,
+                lambda row, _: _as_wished(row, action != "stop"),
+                evicts=action != "stop",
+                anew=action == "restart",
+            )
             if code:
                 return code
     return 0
@@ -223,77 +221,6 @@ def _names(
 
 def _as_wished(row: Instance, wanted: bool) -> bool:
     return row.status == st.RUNNING if wanted else row.status in st.OVER
-
-
-def _reach(
-    values: Values,
-    opened: Opened,
-    db: Connection,
-    names: frozenset[str],
-    reached: Callable[[Instance, bool], bool],
-    *,
-    approved: bool = False,
-) -> int:
-    """Pass for these names until they are as wished, refused, or the time is up.
-
-    reached: asked of a row, and of whether its profile as it is in force is wanted.
-    """
-    until = opened.clock.monotonic() + timeout_s(values)
-    ctx = context(opened, db, only=names, approved=approved)
-    while True:
-        with Lock(opened.database, "pass").take(opened.clock, max(0.0, until - opened.clock.monotonic())):
-            result = run_pass(ctx, sample=False)
-        ctx = ctx._replace(counting=False)
-        running = _wanted(ctx, result)
-        rows = [row for row in result.rows if row.profile in names]
-        held = [row for row in rows if row.status == st.CREATED]
-        missing = [row for row in rows if not reached(row, row.profile in running)]
-        if not missing:
-            if not values.flag("quiet"):
-                for row in rows:
-                    say(
-                        f"{row.profile}: {row.status}"
-                        + (f" at {row.host}:{row.port}" if row.status == st.RUNNING else "")
-                    )
-            return 0
-        refused = [row for row in held if row.reason not in _SOON]
-        if _tell_fetching(values, missing):  # an image takes as long as it takes
-            until = max(until, opened.clock.monotonic() + _POLL_S)
-        refused = held if opened.clock.monotonic() >= until else refused
-        if refused and len(refused) == len(missing):
-            for row in refused:
-                say(f"{row.profile}: refused, {row.reason}: {row.detail}")
-            return UNAVAILABLE if all(row.reason in _NOT_REACHED for row in refused) else REFUSED
-        if opened.clock.monotonic() >= until or all(_stays(row) for row in missing):
-            for row in missing:
-                say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
-            return NOT_FINE
-        opened.clock.sleep(_POLL_S)
-
-
-def _tell_fetching(values: Values, rows: list[Instance]) -> bool:
-    """Whether images are being fetched; how far they are is shown on a terminal."""
-    fetched = [row for row in rows if row.status == st.CREATED and row.reason == "pulling"]
-    if fetched and sys.stderr.isatty() and not values.flag("quiet"):
-        print(
-            f"\r\033[K{fetched[0].profile}: {clean(fetched[0].detail or '')}",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-    return bool(fetched)
-
-
-def _stays(row: Instance) -> bool:
-    """Whether more passes change nothing."""
-    return row.status == st.ERROR or (row.status == st.CREATED and row.reason not in _SOON)
-
-
-def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:
-    """The profiles that are wanted now, by whoever says so."""
-    said, rows = ctx.wishes.overrides(), {row.profile: row for row in result.rows}
-    profiles, now = result.declared.profiles.items(), ctx.clock.now()
-    return frozenset(name for name, p in profiles if wish(p, said.get(name), now, rows.get(name)).wanted)
 
 
 def user() -> str:

@@ -7,6 +7,9 @@ SELECT profile, profile_hash, launch_hash, document, source, line
    AND last_seen_ts = (SELECT max(last_seen_ts) FROM profile_revisions WHERE profile = r.profile)
  ORDER BY profile;
 
+-- name: select_changed_since
+SELECT min(first_seen_ts) FROM profile_revisions WHERE profile = :profile AND launch_hash = :launch_hash;
+
 -- name: select_last_hashes
 -- An empty hash: what this revision configures does not stand in `models` and its tables, which an older program did
 -- not fill; so it is declared once more.
