@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamaagent.engine.client import Engine, EngineError
+from llamaagent.launch.process import children_of
 
 if TYPE_CHECKING:
     from llamaagent.engine.container import Container
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 IMAGE = "llamaagent-test:bb"
 _APPLETS = ("sh", "sleep", "cat", "echo", "kill", "httpd", "nc", "true", "false", "test", "dd", "head", "tail", "id",
             "env", "ls", "mkdir", "touch", "ps", "date", "awk")  # fmt: skip
-_START_S, _END_S = 60.0, 30.0
+_START_S, _END_S = 120.0, 60.0
 
 
 def missing() -> str | None:
@@ -48,7 +49,21 @@ class ScratchEngine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; on a busy machine its containerd may not come up the first time."""
+        until = time.monotonic() + _START_S
+        while not self._answers(until):
+            assert time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
+
+    def _answers(self, until: float) -> bool:
+        self._process = self._begin()
+        while self._process.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(EngineError):
+                _ = self.engine().kind
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _begin(self) -> subprocess.Popen[bytes]:
         words = ["dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec"]
         words += ["--pidfile", f"{self.folder}/pid", "-H", self.url, "--storage-driver", "overlay2"]
         words += ["--oom-score-adjust", "0", "--group", "root"]
@@ -66,7 +81,7 @@ class ScratchEngine:
         ]  # a test run that is killed leaves no engine behind
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:{self.folder}/bin"
         with open(f"{self.folder}/log", "ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -74,14 +89,6 @@ class ScratchEngine:
                 env={"PATH": path, "HOME": str(self.folder)},
                 start_new_session=True,
             )
-        until = time.monotonic() + _START_S
-        while True:
-            with contextlib.suppress(EngineError):
-                _ = self.engine().kind
-                return
-            assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
-            assert time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
-            time.sleep(0.05)
 
     def engine(self) -> Engine:
         """A connection of its own."""
@@ -98,24 +105,26 @@ class ScratchEngine:
 
     def end(self) -> None:
         """Remove every container, end the engine with its containerd, unmount what is left."""
-        if self._process is None:
-            self.start()
-        engine = self.engine()
-        for one in engine.listed():
-            engine.remove(str(one["Id"]), force=True)
-        self.stop()
-        self._end_containerd()
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split()[1] for line in file]
-        for mount in sorted((one for one in mounts if one.startswith(f"{self.folder}/")), reverse=True):
-            subprocess.run(["umount", "-l", mount], check=False)
+        try:
+            if self._process is None:
+                self.start()
+            engine = self.engine()
+            for one in engine.listed():
+                engine.remove(str(one["Id"]), force=True)
+            self.stop()
+        finally:
+            self._end_all()
+            with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+                mounts = [line.split()[1] for line in file]
+            for mount in sorted((one for one in mounts if one.startswith(f"{self.folder}/")), reverse=True):
+                subprocess.run(["umount", "-l", mount], check=False)
 
-    def _end_containerd(self) -> None:
-        """One that survived a killed engine."""
+    def _end_all(self) -> None:
+        """Whatever survived a killed engine: its containerd, the shims, and the containers under them."""
         mine = f"{self.folder}/".encode()
         until = time.monotonic() + _END_S
         while left := [pid for pid in _pids() if mine in _words(pid) and pid != os.getpid()]:
-            for pid in left:
+            for pid in (*(child for one in left for child in children_of(one)), *left):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             assert time.monotonic() < until, f"left of the engine: {left}"

@@ -67,12 +67,10 @@ def reach(
         late = opened.clock.monotonic() >= until
         answers = {row.profile: _refusal(row, said.get(row.profile), late=late) for row in missing}
         if all(answers.values()):
-            for answer in answers.values():
-                say(str(answer))
+            say("\n".join(str(answer) for answer in answers.values()))
             return UNAVAILABLE if all(row.reason in _NOT_REACHED for row in missing) else REFUSED
-        if late or all(
-            answers[row.profile] or row.status == st.ERROR for row in missing
-        ):  # passes change nothing
+        # Nothing changes by more passes.
+        if late or all(answers[row.profile] or row.status == st.ERROR for row in missing):
             for row in missing:
                 say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
             return NOT_FINE
