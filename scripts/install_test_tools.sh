@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install what the tests use and this machine lacks: Chromium, git and a C++ compiler as Debian
-# packages (only these need root), and the real llama-server into .venv. Called by TEST_INSTALL=1.
+# Install what the tests use and this machine lacks: Chromium, git, a C++ compiler and, for root,
+# container engines as Debian packages (only these need root), and the real llama-server into
+# .venv. Called by TEST_INSTALL=1.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,6 +38,12 @@ if is_ubuntu && ! has chromium chromium-browser google-chrome google-chrome-stab
     say "Ubuntu has Chromium as a snap only, which is not installed here: the browser tests need google-chrome on PATH"
 else
     want chromium chromium chromium-browser google-chrome google-chrome-stable
+fi
+if [ "$(id -u)" = 0 ]; then # only root can start container engines of a test's own
+    want docker.io dockerd
+    want podman podman
+    want runc runc
+    want busybox-static busybox
 fi
 
 if [ -n "$missing" ]; then

@@ -34,3 +34,16 @@ def boxed(site_of_ports: Site, docker: ScratchEngine) -> Iterator[Boxed]:
     made = Boxed(site_of_ports, docker)
     yield made
     made.end()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.container),
+        pytest.param("podman", marks=pytest.mark.podman),
+    ]
+)
+def either(request: pytest.FixtureRequest, site_of_ports: Site) -> Iterator[Boxed]:
+    """A site on each of the real engines in turn."""
+    made = Boxed(site_of_ports, request.getfixturevalue(request.param))
+    yield made
+    made.end()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 IMAGE = "llamaagent-test:bb"
 _APPLETS = ("sh", "sleep", "cat", "echo", "kill", "httpd", "nc", "true", "false", "test", "dd", "head", "tail", "id",
-            "env", "ls", "mkdir", "touch", "ps", "date", "awk")  # fmt: skip
+            "env", "ls", "mkdir", "touch", "ps", "date", "awk", "tr", "df", "grep", "wget")  # fmt: skip
 _START_S, _END_S = 60.0, 30.0
 
 
@@ -71,8 +71,9 @@ class ScratchEngine:
         until = time.monotonic() + _START_S
         while True:
             with contextlib.suppress(EngineError):
-                _ = self.engine().kind
-                return
+                if os.path.exists(self.url.removeprefix("unix://")):  # a refused connection is never closed
+                    _ = self.engine().kind
+                    return
             assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
             assert time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.05)

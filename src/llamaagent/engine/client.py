@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from llamaagent.base.errors import InstallError, ServiceUnavailableError
 from llamaagent.engine.container import read_container, read_event
-from llamaagent.engine.lines import split_lines
+from llamaagent.engine.lines import joined, split_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Engine:
             )
         if answer.value is not None:
             with self._translated(missing=True):
-                yield from answer.value
+                yield from joined(answer.value)
 
     def image(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it does not have it."""
@@ -174,9 +174,13 @@ class Engine:
                 yield line
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; with the object at the latest."""
         if self._api is not None:
             self._api.close()
+            self._api = None
+
+    def __del__(self) -> None:
+        self.close()
 
     @contextmanager
     def _translated(self, *, missing: bool = False, conflict: bool = False) -> Iterator[_Answer]:

@@ -128,8 +128,9 @@ def _outside_event(ctx: Context, row: Instance) -> Event | None:
 
 
 def _told(event: Event) -> str:
+    number = event.attributes.get("signal")  # Podman does not say which
     words = {
-        "kill": f"signal {event.attributes.get('signal', '?')} was sent to it",
+        "kill": f"{f'signal {number}' if number else 'a signal'} was sent to it",
         "stop": "it was stopped",
         "restart": "it was restarted",
         "destroy": "it was removed",
