@@ -34,7 +34,8 @@ class Boxed:
         runtime = {"kind": "container", "image": IMAGE, "network": "none", "command": ["sh", "-c", script]}
         runtime["engine"] = self.kind
         keys = {"model": None, "args": None, "resources": {"memory": "64MiB", "gpus": "none"}, **keys}
-        return self.site.profile(name, runtime={**runtime, **(more or {})}, **keys)
+        said = {key: value for key, value in {**runtime, **(more or {})}.items() if value is not None}
+        return self.site.profile(name, runtime=said, **keys)
 
     def ours(self) -> dict[str, list[Container]]:
         """Every container of the site that the engine holds, by profile."""

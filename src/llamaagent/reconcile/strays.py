@@ -86,7 +86,8 @@ def _adopt(
     profile = declared.profiles.get(name)
     started = unix_ns(found.started)
     inside = str((profile.runtime.port if profile is not None else None) or "")
-    outer = found.ports.get(inside) or next(iter(found.ports.values()), None)
+    first = next(iter(found.ports.values()), None) if profile is None else None
+    outer = found.ports.get(inside) or first
     last = ctx.instances.ports().get(name)
     given: dict[str, object] = {
         "kind": "container",
