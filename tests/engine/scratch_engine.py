@@ -49,6 +49,7 @@ class ScratchEngine:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self._give_cards()
         words = ["dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec"]
         words += ["--pidfile", f"{self.folder}/pid", "-H", self.url, "--storage-driver", "overlay2"]
         words += ["--oom-score-adjust", "0", "--group", "root"]
@@ -131,6 +132,13 @@ class ScratchEngine:
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
                 tar.addfile(entry)
         api.import_image_from_data(data.getvalue(), repository=IMAGE.partition(":")[0], tag="bb")
+
+    def _give_cards(self) -> None:
+        """An engine that finds this program takes requests for NVIDIA's cards; it gives nothing for them."""
+        (self.folder / "bin").mkdir(exist_ok=True)
+        hook = self.folder / "bin" / "nvidia-container-runtime-hook"
+        hook.write_text("#!/bin/sh\nexit 0\n")
+        hook.chmod(0o755)
 
     def inspect(self, ref: str) -> Container:
         """A container that must be there."""

@@ -137,15 +137,23 @@ class Engine:
         return found
 
     def output(self, arguments: Mapping[str, Any], binds: Sequence[str], deadline_s: float) -> str:
-        """What a short-lived container without a network prints; it is gone afterwards. Raises EngineError."""
+        """What a container without a network prints until the deadline; it is gone afterwards. Raises EngineError."""
         made = self.create("", arguments, {"network_mode": "none", "binds": list(binds)})
         try:
-            with self._translated():
-                self.api.start(made)
-                self.api.wait(made, timeout=deadline_s)
+            self.start(made)
+            self._wait(made, deadline_s)
             return b"".join(line.text for line in split_lines(self.logs(made))).decode("utf-8", "replace")
         finally:
             self.remove(made, force=True)
+
+    def _wait(self, container_id: str, deadline_s: float) -> None:
+        """Until it ends, or the time is up: then the engine is well all the same, and is asked that."""
+        import requests.exceptions
+
+        try:
+            self.api.wait(container_id, timeout=deadline_s)
+        except requests.exceptions.RequestException:
+            self.inspect(container_id)
 
     def images(self) -> list[dict[str, Any]]:
         """Every image that the engine holds, as the short listing has them."""
