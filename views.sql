@@ -743,7 +743,9 @@ SELECT
     r.client,
     i.build,
     i.git_commit,
-    i.gpus
+    i.gpus,
+    r.cache_key,
+    r.first_token_ms
 FROM generations AS r
 LEFT JOIN instances AS i ON i.id = r.instance_id;
 
@@ -985,3 +987,49 @@ SELECT
 FROM instance_rollups AS r
 JOIN instances AS i ON i.id = r.instance_id
 WHERE i.gpus IS NOT NULL AND r.resolution_s IN (300, 3600, 86400);
+
+
+-- ---------------------------------------------------------------------------------------------------------
+-- The catalogue of images
+-- ---------------------------------------------------------------------------------------------------------
+
+-- Every image. image: as a container engine calls it, without a tag.
+CREATE VIEW v_images AS
+SELECT
+    i.id,
+    i.registry || '/' || iif(i.organization = '', '', i.organization || '/') || iif(i.team = '', '', i.team || '/')
+        || i.name AS image,
+    i.registry,
+    i.organization,
+    i.team,
+    i.name,
+    i.display_name,
+    i.category,
+    i.description,
+    i.created_ts,
+    i.updated_ts,
+    i.last_synced_ts,
+    (SELECT count(DISTINCT v.tag) FROM image_versions AS v WHERE v.image_id = i.id) AS tags,
+    EXISTS (SELECT 1 FROM image_versions AS v WHERE v.image_id = i.id AND v.is_cached) AS is_cached
+FROM ngc_images AS i;
+
+-- Every architecture of every tag.
+CREATE VIEW v_image_versions AS
+SELECT
+    v.id,
+    v.image_id,
+    i.image,
+    i.category,
+    v.tag,
+    v.architecture,
+    v.cuda_version,
+    v.python_version,
+    v.framework_version,
+    v.size_bytes,
+    v.created_ts,
+    v.digest,
+    v.index_digest,
+    v.is_cached,
+    v.synced_ts
+FROM image_versions AS v
+JOIN v_images AS i ON i.id = v.image_id;

@@ -112,3 +112,84 @@ CREATE INDEX reservations_project ON reservations (project, released_ts);
 -- The engine of a container, and how far its log has been copied.
 ALTER TABLE instances ADD COLUMN engine TEXT;
 ALTER TABLE instances ADD COLUMN engine_log TEXT CHECK (json_valid(engine_log));
+-- Images: one row for each architecture of a tag.
+ALTER TABLE image_versions RENAME TO image_versions_of_version_1;
+DROP INDEX image_versions_cuda;
+CREATE TABLE image_versions (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL REFERENCES ngc_images (id) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    digest TEXT,
+    size_bytes INTEGER,
+    created_ts INTEGER,
+    cuda_version TEXT,
+    python_version TEXT,
+    framework_version TEXT,
+    architecture TEXT NOT NULL DEFAULT 'amd64',
+    manifest_json TEXT CHECK (json_valid(manifest_json)),
+    is_cached INTEGER NOT NULL DEFAULT 0 CHECK (is_cached IN (0, 1)),
+    created_at TEXT AS (datetime(created_ts, 'unixepoch')) VIRTUAL,
+    index_digest TEXT,
+    synced_ts INTEGER,
+    UNIQUE (image_id, tag, architecture)
+) STRICT;
+INSERT INTO image_versions (id, image_id, tag, digest, size_bytes, created_ts, cuda_version, python_version,
+                            framework_version, architecture, manifest_json, is_cached)
+SELECT id, image_id, tag, digest, size_bytes, created_ts, cuda_version, python_version, framework_version, architecture,
+       manifest_json, is_cached
+  FROM image_versions_of_version_1;
+DROP TABLE image_versions_of_version_1;
+CREATE INDEX image_versions_cuda ON image_versions (cuda_version) WHERE cuda_version IS NOT NULL;
+CREATE INDEX image_versions_digest ON image_versions (digest) WHERE digest IS NOT NULL;
+ALTER TABLE api_cache ADD COLUMN link TEXT;
+-- Askings by llamaagent itself: what it knows of a request, until the server's log tells the rest; the order of the cache.
+ALTER TABLE generations ADD COLUMN first_token_ms REAL;
+CREATE TABLE generation_claims (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    instance_id INTEGER NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+    passes INTEGER NOT NULL DEFAULT 0,
+    prompt_tokens INTEGER,
+    cached_tokens INTEGER,
+    generated_tokens INTEGER,
+    prompt_time_ms REAL,
+    generation_time_ms REAL,
+    total_time_ms REAL,
+    prompt_tokens_per_second REAL,
+    tokens_per_second REAL,
+    first_token_ms REAL,
+    temperature REAL,
+    max_tokens INTEGER,
+    finish_reason TEXT NOT NULL,
+    cache_key TEXT,
+    session_id TEXT
+) STRICT;
+CREATE INDEX generation_claims_request ON generation_claims (instance_id, prompt_time_ms);
+CREATE INDEX cache_use ON cache (coalesce(last_hit_ts, created_ts), id, size_bytes);
+CREATE TABLE benchmarks (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    tool TEXT NOT NULL CHECK (tool IN ('server', 'llama-batched-bench')),
+    profile TEXT NOT NULL,
+    instance_id INTEGER REFERENCES instances (id) ON DELETE SET NULL,
+    profile_hash TEXT,
+    launch_hash TEXT,
+    git_commit TEXT,
+    build TEXT,
+    binary_identity TEXT,
+    model_path TEXT,
+    gpus TEXT,
+    prompt_tokens INTEGER NOT NULL,
+    generated_tokens INTEGER NOT NULL,
+    concurrency INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    failed INTEGER NOT NULL DEFAULT 0,
+    duration_ms REAL,
+    prompt_tokens_per_second REAL,
+    tokens_per_second REAL,
+    total_tokens_per_second REAL,
+    first_token_ms REAL,
+    first_token_p95_ms REAL
+) STRICT;
+CREATE INDEX benchmarks_profile ON benchmarks (profile, ts);
+CREATE INDEX benchmarks_instance ON benchmarks (instance_id) WHERE instance_id IS NOT NULL;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install what the tests use and this machine lacks: Chromium, git, a C++ compiler and, for root,
-# container engines as Debian packages (only these need root), and the real llama-server into
-# .venv. Called by TEST_INSTALL=1.
+# Install what the tests use and this machine lacks: Chromium, git, an image registry, Docker and Podman (the tests start
+# and end their own, in a scratch folder) and a C++ compiler as Debian packages (only these need root), and the real
+# llama-server into .venv. Called by TEST_INSTALL=1.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,6 +29,8 @@ want() { # want PACKAGE PROGRAM...: the package is missing when none of the prog
 }
 
 want git git
+want docker.io dockerd
+want busybox-static busybox
 if scripts/install_llama_server.sh --needs-building; then
     want g++ g++ c++
     want cmake cmake
@@ -39,12 +41,9 @@ if is_ubuntu && ! has chromium chromium-browser google-chrome google-chrome-stab
 else
     want chromium chromium chromium-browser google-chrome google-chrome-stable
 fi
-if [ "$(id -u)" = 0 ]; then # only root can start container engines of a test's own
-    want docker.io dockerd
-    want podman podman
-    want runc runc
-    want busybox-static busybox
-fi
+want docker-registry docker-registry
+want podman podman
+want runc runc
 
 if [ -n "$missing" ]; then
     has apt-get || fail "install these with your package manager:$missing"

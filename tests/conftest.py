@@ -59,6 +59,12 @@ def _no_podman() -> str | None:
     return missing()
 
 
+def _registry() -> bool:
+    import shutil
+
+    return shutil.which("docker-registry") is not None
+
+
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "binary": (
         _real_binary,
@@ -78,6 +84,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: _no_podman() is None,
         "no Podman: needs root and Debian's packages podman, runc and busybox-static",
     ),
+    "registry": (_registry, "no docker-registry: Debian's package docker-registry has it"),
     "root": (lambda: os.geteuid() == 0, "not root"),
 }
 OPTIONAL = frozenset({NEEDS["gpu"][1]})

@@ -25,7 +25,7 @@ HOMES = {
     "PIL": {"report"},
     "apsw": {"store"},
     "click": {"cli"},
-    "docker": {"launch"},
+    "docker": {"engine"},
     "gguf": {"launch"},
     "jinja2": {"report"},
     "matplotlib": {"report"},

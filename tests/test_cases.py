@@ -6,8 +6,6 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -27,10 +25,3 @@ def case_table() -> ModuleType:
 def test_every_case_has_its_test_and_every_number_its_case() -> None:
     table = case_table()
     assert set(table.marked()) == set(table.CASES)
-    assert not set(table.CASES) & set(table.LATER)
-
-
-@pytest.mark.parametrize("case", ["peers 5.25"])
-def test_what_is_left_for_later_is_said(case: str) -> None:
-    assert case in case_table().LATER
-    assert f"| {case} |" in (ROOT / "docs" / "cases.md").read_text(encoding="utf-8")

@@ -173,4 +173,6 @@ def test_tools_that_root_would_have_to_install_are_named(checkout: Path, program
     result = run(checkout, programs, "install_test_tools.sh")
 
     assert result.returncode == 1
-    assert result.stderr.startswith("test tools: not root; type: sudo apt-get install git g++ cmake make")
+    assert result.stderr.startswith(
+        "test tools: not root; type: sudo apt-get install git docker.io busybox-static g++ cmake make"
+    )

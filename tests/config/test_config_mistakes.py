@@ -95,6 +95,36 @@ MISTAKES = [
     ),
     ("runtime: {kind: container}", "1:10: error: 'image' is missing: a container needs one"),
     (
+        "runtime: {kind: container, image: a, ports: [80, '127.0.0.1:1:x']}",
+        (
+            "1:50: error: '127.0.0.1:1:x' is no port to publish; write [ADDRESS:][HOST_PORT:]PORT[/tcp|udp], "
+            "such as 127.0.0.1:6006:6006"
+        ),
+    ),
+    (
+        "runtime: {kind: container, image: a, ports: [70000]}",
+        (
+            "1:46: error: '70000' is no port to publish; write [ADDRESS:][HOST_PORT:]PORT[/tcp|udp], "
+            "such as 127.0.0.1:6006:6006"
+        ),
+    ),
+    (
+        "runtime: {kind: container, image: a, volumes: [/data]}",
+        "1:48: error: '/data' is no volume; write FOLDER:/PATH/INSIDE[:ro], or NAME:/PATH/INSIDE",
+    ),
+    (
+        "runtime: {kind: container, image: a, volumes: ['data/x:/data']}",
+        "1:48: error: 'data/x' is neither a folder nor a volume's name; write ./data/x",
+    ),
+    (
+        "runtime: {kind: container, image: a}\nsecrets: {hf-token: {env: A}}",
+        (
+            "2:21: error: llama-server reads hf-token from its environment only, "
+            "which all users of the engine can see; "
+            "fetch the model first (llamaagent models pull) and name its file"
+        ),
+    ),
+    (
         "runtime: {kind: external}",
         "1:10: error: 'port' or 'pid_from' is missing: how is the external server found?",
     ),

@@ -1,5 +1,7 @@
 """Profiles from files: short and long forms, what is inherited, and one exact sentence for each mistake."""
 
+import json
+
 import pytest
 from site_folder import Folder
 
@@ -53,6 +55,15 @@ def test_the_full_form_sets_every_field(folder: Folder) -> None:
     assert profile.update == ("when_idle", False)
     assert profile.schedule == Schedule(("Mon-Fri 08:00-18:00", "Sat,Sun 22:00-06:00"), "Europe/Berlin")
     assert profile.labels == (("owner", "ann"), ("tier", "1"))
+
+
+def test_folders_of_a_container_are_relative_to_the_file(folder: Folder) -> None:
+    text = "runtime: {kind: container, image: a, volumes: ['./d:/d:ro', '~/e:/e', '/f:/f', 'named:/g']}\n"
+    profile = folder.profile(text, "box")
+    at = folder.root / "profiles"
+    assert json.loads(profile.runtime.container or "")["volumes"] == [
+        f"{at}/d:/d:ro", f"{folder.root}/home/e:/e", "/f:/f", "named:/g"
+    ]  # fmt: skip
 
 
 def test_one_line_is_a_profile(folder: Folder) -> None:

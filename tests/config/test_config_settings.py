@@ -6,7 +6,7 @@ import pytest
 from site_folder import Folder
 
 from llamaagent.config.load import load_site
-from llamaagent.domain.settings import Headroom, ProjectLimits, Reports, Settings
+from llamaagent.domain.settings import Catalog, Headroom, ProjectLimits, Reports, Settings
 
 EVERYTHING = """
 profiles: [profiles/, extra]
@@ -34,6 +34,10 @@ ping: https://ping
 git: {pull: always, branch: main}
 prometheus: {textfile: p.prom}
 access: {read: staff}
+catalog:
+  {sources: [ngc, "https://registry.lan"], expires: never, ngc_api: "https://mirror.lan/ngc/",
+   mirrors: {nvcr.io: mirror.lan},
+   insecure: ["registry.lan:5000"], tokens: {nvcr.io: {env: NGC_KEY}, "registry.lan:5000": "file:key"}}
 """
 
 
@@ -93,6 +97,14 @@ def test_every_key_reaches_its_field(folder: Folder) -> None:
         git_branch="main",
         prometheus_textfile=f"{here}/p.prom",
         access_read="staff",
+        catalog=Catalog(
+            ("ngc", "https://registry.lan"),
+            None,
+            "https://mirror.lan/ngc",
+            (("nvcr.io", "mirror.lan"),),
+            ("registry.lan:5000",),
+            (("nvcr.io", "env", "NGC_KEY"), ("registry.lan:5000", "file", f"{here}/key")),
+        ),
     )
 
 
@@ -164,6 +176,14 @@ def test_a_bad_variable_is_a_fault_that_names_it(folder: Folder) -> None:
 
 
 MISTAKES = [
+    (
+        "catalog: {tokens: {nvcr.io: nvapi-x}}",
+        "1:29: error: secret 'nvcr.io' must be a reference, {env: NAME}",
+    ),
+    (
+        "catalog: {tokens: {'a b': {env: X}}}",
+        "1:20: error: 'a b' is no host, such as nvcr.io or localhost:5000",
+    ),
     ("ping: hc.example.org/secret", "1:7: error: 'ping' must be an http:// or https:// URL"),
     ("interval: 30", "1:11: error: 'interval': '30' has no unit: write 30s, 30m, 30h or 30d"),
     ("interval: never", "1:11: error: 'interval' cannot be never"),

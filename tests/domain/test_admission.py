@@ -248,3 +248,41 @@ def test_a_card_that_is_gone_is_not_replaced_by_the_cpu_or_by_fewer() -> None:
     assert refused(Need("all", 100, missing=("GPU-7",)), card(0, 20_000)) == "gpu-missing"
     assert chosen(Need("auto", 100, missing=("GPU-7",)), card(0, 20_000)) == ("GPU-0",)
     assert chosen(Need("none", 100, missing=("GPU-7",))) == ()
+
+
+@MODEST
+@given(
+    some.sampled_from(["auto", 1, ("0",)]),
+    cards(),
+    some.lists(some.integers(1, 60_000), min_size=4, max_size=4),
+)
+def test_where_cards_differ_in_what_it_takes_each_is_asked_for_its_own(
+    gpus: str | int | tuple[str, ...], have: tuple[Card, ...], takes: list[int]
+) -> None:
+    by_card = tuple((one.uuid, mib) for one, mib in zip(have, takes, strict=False))
+    need = Need(gpus, max(takes), by_card=by_card)
+    found = place(need, have, HEADROOM)
+    fitting = [
+        one.uuid
+        for one, mib in zip(have, takes, strict=False)
+        if not one.held_exclusively and room(one, HEADROOM) >= mib and (gpus != ("0",) or one.number == 0)
+    ]
+    if isinstance(found, Refusal):
+        assert fitting == []
+        if have and found.reason == "gpu-memory":
+            told = {figure.name: figure.value for figure in found.arithmetic}
+            shown = [
+                int(name[3:-11]) for name in told if name.startswith("gpu") and name.endswith("_needed_mib")
+            ]
+            assert [told[f"gpu{number}_needed_mib"] for number in shown] == [
+                takes[number] for number in shown
+            ]
+            assert shown
+        return
+    if len(found.uuids) == 1:
+        assert found.uuids[0] in fitting
+        assert found.shares == (dict(by_card)[found.uuids[0]],)
+        assert {figure.name: figure.value for figure in found.arithmetic}["needed_mib"] == found.shares[0]
+    elif found.uuids:
+        assert fitting == []
+        assert sum(found.shares) >= max(takes)

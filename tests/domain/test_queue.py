@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from llamaagent.domain import plan as act
 from llamaagent.domain.admission import Card, Need, Placement, place, room
 from llamaagent.domain.eviction import Running, Share
+from llamaagent.domain.hostroom import NOTHING, Claim, Machine
 from llamaagent.domain.queue import Turn, Waiting, in_order, line_up
 
 NOW = 1_800_000_000
@@ -173,10 +174,11 @@ class Life(NamedTuple):
     since: int
     goes_at: int | None
     pinned: bool
+    claim: Claim = NOTHING
 
 
 class World:
-    """Cards of 10000 MiB, and profiles that wait and run; `look` decides and does."""
+    """Cards of 10000 MiB, a machine of 8 cores, and profiles that wait and run; `look` decides and does."""
 
     def __init__(self, cards: int) -> None:
         self.now = NOW
@@ -197,6 +199,11 @@ class World:
             made.append(Card(uuid, number, 10_000, 10_000, taken, holders=count))
         return tuple(made)
 
+    def machine(self) -> Machine:
+        left = 8000 - sum(life.claim.cpu_milli for life in self.lives.values())
+        assert left >= 0, "more cores than there are"
+        return Machine(None, left)
+
     def running(self) -> tuple[Running, ...]:
         return tuple(
             Running(
@@ -208,6 +215,7 @@ class World:
                 min_residency_s=60,
                 pinned=life.pinned,
                 ends=life.goes_at is not None,
+                frees=life.claim,
             )
             for life in self.lives.values()
         )
@@ -217,7 +225,8 @@ class World:
             n for n, life in self.lives.items() if life.goes_at is not None and life.goes_at <= self.now
         ]:
             del self.lives[name]
-        turns = line_up(self.waiting.values(), self.cards(), self.running(), self.now, HEADROOM)
+        line, cards, running = self.waiting.values(), self.cards(), self.running()
+        turns = line_up(line, cards, running, self.now, HEADROOM, self.machine())
         evicted: list[Life] = []
         for turn in turns:
             if turn.eviction is not None:
@@ -226,7 +235,7 @@ class World:
             if turn.kind == act.START and turn.placement is not None:
                 self._start(self.waiting.pop(turn.name), turn.placement)
         for life in evicted:
-            self.waiting[life.name] = Waiting(life.name, life.need, life.priority, self.now)
+            self.waiting[life.name] = Waiting(life.name, life.need, life.priority, self.now, claim=life.claim)
         return turns
 
     def _start(self, one: Waiting, where: Placement) -> None:
@@ -241,6 +250,7 @@ class World:
             self.now,
             goes,
             one.name in self.pinned,
+            one.claim,
         )
 
 
@@ -251,7 +261,9 @@ def crowds(draw: some.DrawFn) -> World:
         name = f"p{index}"
         gpus = draw(some.sampled_from(["auto", "auto", "auto", 1, "all"]))
         need = Need(gpus, draw(some.integers(1, 14_000)))
-        world.waiting[name] = Waiting(name, need, draw(some.integers(0, 3)), NOW - draw(some.integers(0, 99)))
+        claim = Claim(0, draw(some.sampled_from([0, 0, 1000, 3000, 5000, 9000])))
+        since = NOW - draw(some.integers(0, 99))
+        world.waiting[name] = Waiting(name, need, draw(some.integers(0, 3)), since, claim=claim)
         if draw(some.integers(0, 4)) == 0:
             world.pinned.add(name)
     return world
@@ -298,7 +310,7 @@ def test_whatever_comes_and_goes_no_card_holds_more_than_it_has(
         alive, absent = sorted(world.lives), sorted(away)
         if event in {"crash", "stop"} and alive:
             life = world.lives.pop(alive[number % len(alive)])
-            again = Waiting(life.name, life.need, life.priority, world.now)
+            again = Waiting(life.name, life.need, life.priority, world.now, claim=life.claim)
             (world.waiting if event == "crash" else away)[life.name] = again
         elif event == "start" and absent:
             name = absent[number % len(absent)]
@@ -309,35 +321,42 @@ def test_whatever_comes_and_goes_no_card_holds_more_than_it_has(
         assert pinned not in {victim for victim, _ in world.evictions}
 
 
+@pytest.mark.parametrize("on", ["cards", "cores"])
 @FEW
 @given(
-    some.lists(some.tuples(some.integers(500, 6000), some.integers(10, 300)), min_size=1, max_size=6),
-    some.integers(2000, 9900),
-    some.lists(
+    first=some.lists(some.tuples(some.integers(500, 6000), some.integers(10, 300)), min_size=1, max_size=6),
+    big=some.integers(2000, 9900),
+    stream=some.lists(
         some.tuples(some.integers(100, 4000), some.none() | some.integers(10, 600), some.integers(0, 1)),
         min_size=1,
         max_size=25,
     ),
-    some.integers(1, 2),
+    cards=some.integers(1, 2),
 )
 def test_small_ones_that_keep_coming_do_not_starve_a_large_one(
-    first: list[tuple[int, int]], big: int, stream: list[tuple[int, int | None, int]], cards: int
+    on: str, first: list[tuple[int, int]], big: int, stream: list[tuple[int, int | None, int]], cards: int
 ) -> None:
     """What runs when it comes to wait ends in time; whatever comes after it, it starts when that has ended."""
     world = World(cards)
+
+    def asks(name: str, amount: int, priority: int = 0) -> Waiting:
+        if on == "cores":
+            return Waiting(name, Need("none", 0), priority, world.now, claim=Claim(0, min(amount, 8000)))
+        return Waiting(name, Need("auto", amount), priority, world.now)
+
     for index, (mib, lasts) in enumerate(first):
         name = f"before{index}"
         world.lasting[name] = lasts
-        world.waiting[name] = Waiting(name, Need("auto", mib), 0, world.now)
+        world.waiting[name] = asks(name, mib)
     world.look()
     world.waiting.clear()
-    world.waiting["big"] = Waiting("big", Need("auto", big), 1, world.now)
+    world.waiting["big"] = asks("big", big, 1)
     longest = max((life.goes_at or 0 for life in world.lives.values()), default=world.now)
     for index, (mib, lasts, priority) in enumerate(stream):
         world.now += 10
         name = f"after{index}"
         world.lasting[name] = lasts
-        world.waiting[name] = Waiting(name, Need("auto", mib), priority, world.now)
+        world.waiting[name] = asks(name, mib, priority)
         world.look()
     while world.now < longest:
         world.now += 10

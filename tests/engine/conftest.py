@@ -70,3 +70,11 @@ def either(request: pytest.FixtureRequest, site_of_ports: Site) -> Iterator[Boxe
     made = Boxed(site_of_ports, request.getfixturevalue(request.param))
     yield made
     made.end()
+
+
+@pytest.fixture
+def on_docker(site_of_ports: Site, docker: ScratchEngine) -> Iterator[Boxed]:
+    """Where a module runs on either, and Docker alone does this."""
+    made = Boxed(site_of_ports, docker)
+    yield made
+    made.end()

@@ -59,6 +59,12 @@ class ScratchEngine:
         else:
             words += ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
             words += ["--ip-masq=false"]
+        words = [
+            "setpriv",
+            "--pdeathsig",
+            "TERM",
+            *words,
+        ]  # a test run that is killed leaves no engine behind
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:{self.folder}/bin"
         with open(f"{self.folder}/log", "ab") as log:
             self._process = subprocess.Popen(

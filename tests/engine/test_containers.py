@@ -82,6 +82,35 @@ def test_a_crash_is_told_and_tried_again_in_a_new_container(boxed: Boxed) -> Non
     assert len(names) > 1
 
 
+@pytest.mark.case("peers 5.25")
+def test_one_that_runs_and_is_not_well_is_made_anew_beside_a_name_that_is_taken(boxed: Boxed) -> None:
+    """As after a daemon-reload that takes the card from a running container: it must be recreated, not restarted."""
+    site, engine = boxed.site, boxed.docker.engine()
+    boxed.box(
+        script="touch /tmp/card; while :; do sleep 0.1; done",
+        health={"probe": "command", "command": "test -e /tmp/card", "failures": 1},
+        stop={"drain": "0s", "grace": "1s"},
+    )
+    site.settle()
+    first = boxed.one()
+    for name in ("box", "llamaagent-box"):  # the names that one would think of are somebody's
+        engine.create(name, {"image": "llamaagent-test:bb", "command": ["true"]}, {"network_mode": "none"})
+    try:
+        assert site.run("exec", "box", "--", "sh", "-c", "rm /tmp/card").rc == 0
+        eventually(
+            lambda: site.once() and first.id not in [c.id for c in boxed.ours().get("box", [first])],
+            "made anew",
+            60,
+        )
+        site.settle()
+        assert boxed.one().name != first.name
+        assert engine.api.inspect_container(boxed.one().id)["RestartCount"] == 0
+        assert [one.id for one in boxed.ours()["box"]] == [boxed.one().id]
+    finally:
+        for name in ("box", "llamaagent-box"):
+            engine.remove(name, force=True)
+
+
 def test_a_stop_from_outside_is_named_with_its_time(boxed: Boxed) -> None:
     site = boxed.site
     boxed.box()
@@ -253,3 +282,67 @@ def test_its_log_is_copied_once_and_long_lines_stay_whole(boxed: Boxed) -> None:
     first, *rest = path.read_text("ascii").splitlines()
     assert first == 40000 * "x"
     assert rest == [f"line {number}" for number in range(len(rest))]
+
+
+@pytest.mark.container
+def test_a_process_in_it_that_is_killed_for_memory_is_told_once(on_docker: Boxed) -> None:
+    """Podman has no such event."""
+    boxed, site = on_docker, on_docker.site
+    hog = "awk 'BEGIN { s = \"x\"; while (1) s = s s }'"
+    boxed.box(
+        script=f"sleep 1; {hog}; echo survived; while :; do sleep 0.1; done",
+        resources={"memory": "16MiB", "gpus": "none"},
+    )
+    site.settle()
+
+    def lines() -> list[object]:
+        found = site.rows("SELECT message FROM logs WHERE category = 'container'")
+        return [row["message"] for row in found]
+
+    eventually(lambda: site.once() and lines(), "told")
+    assert lines() == ["box: the kernel killed a process in it for want of memory; its limit is 16 MiB"]
+    site.once()
+    eventually(lambda: site.once() and "survived" in site.run("logs", "box").out, "it lives")
+    assert len(lines()) == 1
+    assert site.newest()["box"]["status"] == "running"
+
+
+@pytest.mark.container
+def test_a_pause_from_outside_makes_it_unhealthy_and_is_told(on_docker: Boxed) -> None:
+    boxed, site, engine = on_docker, on_docker.site, on_docker.docker.engine()
+    boxed.box(health={"failures": 1}, restart={"policy": "never"})
+    site.settle()
+    engine.api.pause(boxed.one().id)
+    eventually(lambda: site.once() and site.newest()["box"]["status"] != "running", "noticed")
+    found = site.rows("SELECT message FROM logs WHERE category = 'container'")
+    eventually(
+        lambda: site.once() and site.rows("SELECT message FROM logs WHERE category = 'container'"), "told"
+    )
+    assert all("paused" in str(row["message"]) for row in found)
+
+
+def test_a_command_of_a_probe_runs_inside(boxed: Boxed) -> None:
+    site = boxed.site
+    boxed.box(
+        script="touch /tmp/well; while :; do sleep 0.1; done",
+        health={"probe": "command", "command": "test -e /tmp/well", "failures": 1},
+        restart={"policy": "never"},
+    )
+    site.settle()
+    site.once()
+    assert site.newest()["box"]["status"] == "running"
+    assert site.run("exec", "box", "--", "sh", "-c", "rm /tmp/well").rc == 0
+    eventually(lambda: site.once() and site.newest()["box"]["status"] != "running", "not well")
+
+
+def test_exec_passes_streams_and_the_exit_status(boxed: Boxed) -> None:
+    site = boxed.site
+    boxed.box()
+    site.settle()
+    done = site.run("exec", "box", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.rc, done.out, done.err) == (7, "out\n", "err\n")
+    site.run("stop", "box")
+    done = site.run("exec", "box", "--", "true")
+    assert done.rc == 69
+    assert "llamaagent start box" in done.err
+    assert site.run("exec", "box").rc == 2

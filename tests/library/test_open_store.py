@@ -129,6 +129,17 @@ def everything(store: llamaagent.library.store.Store) -> None:  # type: ignore[n
     store.vacuum()
 
 
+def test_a_variable_that_means_nothing_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LLAMAAGENT_LOG_LEVEL", "loud")
+    monkeypatch.setenv("LLAMAAGENT_DB_ENABLED", "perhaps")
+    with llamaagent.open_store(tmp_path / "own" / "x.db") as store:
+        assert (store.kind, store.logs.level) == ("file", "info")
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split()[0] for text in told] == ["LLAMAAGENT_DB_ENABLED", "LLAMAAGENT_LOG_LEVEL"]
+
+
 def test_a_disabled_store_takes_everything_and_keeps_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import llamaagent
+from llamaagent.base.errors import BadInputError
 from llamaagent.store.connect import open_database
+from llamaagent.store.upgrade import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,4 +148,27 @@ def test_cards_quotas_and_figures(store: Store) -> None:
     assert found["stats_entries"] == len(ask(store, "SELECT 1 FROM generations"))
     assert found["log_entries"] == len(ask(store, "SELECT 1 FROM logs"))
     assert found["file_size_mb"] > 0
+    assert ask(store, "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'") == [(0,)]
     assert store.vacuum()
+    ((analyzed,),) = ask(store, "SELECT count(*) FROM sqlite_stat1")
+    assert int(str(analyzed)) > 0
+
+
+def test_the_keys_that_the_dashboards_predefined(store: Store) -> None:
+    live = "status IN ('loading', 'running', 'unhealthy', 'stopping')"
+    ((since,),) = ask(store, f"SELECT min(launched_ts) FROM instances WHERE {live}")
+    assert store.metadata.get("db_version") == str(VERSION)
+    assert store.metadata.get("server_start_time") == since
+    assert store.metadata.get("last_metrics_save", 0) == 0  # no pass made what is in the fixture
+    db = open_database(store.path)
+    db.execute("INSERT INTO metadata (key, value, updated_at) VALUES ('last_sample_ts', '5', 5)")
+    db.execute("INSERT INTO metadata (key, value, updated_at) VALUES ('server_start_time', '1', 5)")
+    db.close()
+    assert store.metadata.get("last_metrics_save") == 5
+    assert store.metadata.get("server_start_time") == since, "not what an import brought"
+    assert store.metadata.all()["last_metrics_save"] == 5
+    store.metadata.set("theme_preference", "dark")
+    assert store.metadata.delete("theme_preference")
+    for key in ("db_version", "server_start_time", "last_metrics_save"):
+        with pytest.raises(BadInputError):
+            store.metadata.set(key, 1)

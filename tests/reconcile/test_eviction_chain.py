@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from test_gpu_chain import HEADROOM, A, B, Box, Cards, EndedHereError
 
+from journal_sums import check_journal
 from llamaagent.domain import instance as st
 from llamaagent.launch.process import bury
 from llamaagent.reconcile.passes import preview
@@ -66,6 +67,7 @@ def box(tmp_path: Path, fake_server: str) -> Iterator[Box]:
     site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"})
     yield Box(site, Living(aaaa=1000))
     site.stop_all()
+    check_journal(site.journal())
     bury()
 
 
@@ -432,3 +434,57 @@ def test_the_preview_says_what_the_pass_does(box: Box) -> None:
     assert box.row("low")["status"] == st.RUNNING
     done = box.once().actions
     assert [(a.kind, a.profile, a.reason, a.cards, a.partner) for a in done][:2] == foreseen
+
+
+def test_a_change_that_grows_on_a_card_does_not_overtake_one_that_waits_for_that_room(box: Box) -> None:
+    alpha = runs(box, "alpha", 200)
+    runs(box, "beta", 500, priority=2, idle={"stop_after": "1h"})
+    box.profile("gamma", 600)
+    box.once()
+    assert box.row("gamma")["reason"] == "gpu-memory"
+    box.profile("alpha", 350, args={"threads": 2})  # 200 MiB are free besides its own
+    for _ in range(2):
+        box.once()
+    assert living(alpha)
+    (held,) = [one for one in decisions(box, "hold") if one["profile"] == "alpha"]
+    assert held["reason"] == "queued"
+    assert held["arithmetic"]["behind"] == "gamma"  # type: ignore[index]
+    box.profile("alpha", 200, args={"threads": 3})
+    eventually(lambda: box.once() and not living(alpha), "one that needs no more than it has goes on")
+    box.until(alpha=st.RUNNING)
+    assert box.reserved()["alpha"] == {A: 200}
+
+
+def test_a_change_that_grows_evicts_a_lower_one_and_runs_on_until_there_is_room(box: Box) -> None:
+    alpha, low = runs(box, "alpha", 300, priority=5), runs(box, "low", 500)
+    box.profile("alpha", 800, args={"threads": 2}, priority=5)
+    first = [(action.kind, action.profile, action.reason) for action in box.once().actions][:2]
+    assert first == [("evict", "low", "evicted"), ("wait", "alpha", "gpu-memory")]
+    box.until(alpha=st.RUNNING)
+    eventually(lambda: box.once() and not living(alpha), "launched anew")
+    box.until(alpha=st.RUNNING)
+    assert not living(low)
+    assert box.reserved() == {"alpha": {A: 800}}
+    kinds = [
+        row["action"]
+        for row in box.site.rows("SELECT action FROM decisions WHERE profile = 'alpha' ORDER BY id")
+    ]
+    assert kinds.index("wait") < kinds.index("stop")
+    assert state(box, "low") == "held: evicted for alpha"
+
+
+def test_a_larger_change_that_nobody_makes_room_for_is_refused_with_what_it_has_counted_as_its_own(
+    box: Box,
+) -> None:
+    alpha = runs(box, "alpha", 300)
+    kept = runs(box, "kept", 500)
+    box.profile("alpha", 600, args={"threads": 2})
+    for _ in range(2):
+        box.once()
+    assert living(alpha)
+    assert living(kept)
+    (held,) = [one for one in decisions(box, "hold") if one["profile"] == "alpha"]
+    figures = held["arithmetic"]
+    assert isinstance(figures, dict)
+    assert (held["reason"], figures["needed_mib"], figures["gpu0_room_mib"]) == ("gpu-memory", 600, 400)
+    assert figures["would_fit"] == "with 400 MiB or less; or without kept (has the same priority)"

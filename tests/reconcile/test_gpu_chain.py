@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from journal_sums import check_journal
 from llamaagent.base.clock import SystemClock
 from llamaagent.base.paths import places
 from llamaagent.cli.site import Opened, claim, context, database
@@ -48,6 +49,7 @@ class Cards:
         self.sizes = {f"GPU-{name}": size for name, size in sizes_mib.items()}
         self.held: dict[tuple[str, int], int] = {}
         self.error: str | None = None
+        self.kinds: dict[str, str] = {}
 
     def read(self) -> GpuReading:
         if self.error is not None:
@@ -63,7 +65,7 @@ class Cards:
         return GpuSample(
             uuid=uuid,
             index=list(self.sizes).index(uuid),
-            name="Scripted",
+            name=self.kinds.get(uuid, "Scripted"),
             memory_total_mib=total,
             memory_used_mib=used,
             memory_free_mib=total - used,
@@ -175,6 +177,7 @@ def box(tmp_path: Path, fake_server: str, cards: Cards) -> Iterator[Box]:
     site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"})
     yield Box(site, cards)
     site.stop_all()
+    check_journal(site.journal())
     bury()
 
 

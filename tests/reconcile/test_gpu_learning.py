@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from test_gpu_chain import HEADROOM, A, B, Box, Cards
 
+from journal_sums import check_journal
 from llamaagent.domain import instance as st
 from llamaagent.domain.projection import FIT_PARAMS, Projection
 from llamaagent.gguf.find import look_at
@@ -36,6 +37,7 @@ def box(tmp_path: Path, fake_server: str, tiny_model: str) -> Iterator[Box]:
     site.settings(headroom={"gpu_memory": f"{HEADROOM}MiB"})
     yield Box(site, Cards(aaaa=3000, bbbb=3000))
     site.stop_all()
+    check_journal(site.journal())
     bury()
 
 
@@ -96,6 +98,43 @@ def test_what_was_measured_is_reserved_the_next_time_with_a_margin(box: Box) -> 
     box.cards.held[A, pid_of(box)] = 600
     box.once()
     assert (observed(box)["peak_mib"], observed(box)["n"]) == (700, 2)
+
+
+def test_what_was_measured_counts_on_cards_of_that_kind_only(box: Box) -> None:
+    box.cards.kinds = {A: "Small", B: "Large"}
+    box.profile("alpha", None)
+    box.until(alpha=st.RUNNING)
+    estimated = box.reserved()["alpha"][A]
+    box.cards.held[A, pid_of(box)] = 700
+    box.once()
+
+    def on(uuid: str, other: str) -> None:
+        """Launched once more, with a stranger on the other card."""
+        box.cards.held.clear()
+        box.cards.held[other, os.getpid()] = 2900
+        kill(pid_of(box))
+        box.until(alpha=st.ERROR)
+        box.site.edit("UPDATE instances SET retry_ts = 1")
+        box.until(alpha=st.RUNNING)
+        assert set(box.reserved()["alpha"]) == {uuid}
+
+    on(B, A)
+    assert box.reserved()["alpha"] == {B: estimated}  # of this kind nothing is known yet
+    assert "measured_mib" not in started(box)
+    assert started(box)["needed_mib"] == estimated
+    box.cards.held[B, pid_of(box)] = 900
+    box.once()
+    assert (observed(box, A)["peak_mib"], observed(box, B)["peak_mib"]) == (700, 900)
+    on(A, B)
+    assert (box.reserved()["alpha"], started(box)["measured_mib"]) == ({A: 764}, 700)
+    on(B, A)
+    assert (box.reserved()["alpha"], started(box)["measured_mib"]) == ({B: 964}, 900)
+    box.cards.kinds = {
+        A: "Large",
+        B: "Large",
+    }  # the first one was replaced: what the other took counts there too
+    on(A, B)
+    assert started(box)["measured_mib"] == 900
 
 
 def test_another_temperature_is_the_same_launch_and_another_context_is_not(box: Box) -> None:

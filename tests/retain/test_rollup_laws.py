@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sampled import Moment, Sampled
 
@@ -57,7 +57,12 @@ one_pass = st.tuples(
 KEEP = st.sampled_from([0, 600, 86400, 7 * 86400, 200 * 86400, None])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # making an example smaller takes minutes here
+)
 @given(st.lists(one_pass, min_size=1, max_size=25), KEEP, KEEP)
 def test_roll_ups_are_the_sums_of_what_was_measured(
     passes: list[tuple[Any, ...]], instances_s: int | None, system_s: int | None

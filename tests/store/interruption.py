@@ -1,4 +1,4 @@
-"""A process that is killed, or whose disk is full from then on, at the n-th thing that it does to the disk.
+"""A process that is killed, or whose disk is full or fails from then on, at the n-th thing that it does to the disk.
 
 What is done is counted at two borders: SQLite's own VFS, and the interpreter's audit events for what Python does with
 names.
@@ -28,19 +28,26 @@ if TYPE_CHECKING:
 NAMES = frozenset({"os.rename", "os.link", "os.remove", "os.chmod", "open"})
 DONE, TOLD, KILLED = 0, 3, -signal.SIGKILL
 NEVER = 1 << 40
-HOW = ["killed", "full"]
+HOW = [
+    "killed",
+    "full",
+    "broken",
+]  # broken: a failed write, as a quota or a limit of the file's size gives it
 
 
 class Counter(Disk):
     """A disk that also hears what Python does to names below a folder."""
 
-    def __init__(self, folder: str, at: int, *, kill: bool) -> None:
+    def __init__(self, folder: str, at: int, how: str) -> None:
         super().__init__()
-        self.folder, self.at, self.kill = folder, at, kill
-        self.error = apsw.FullError
+        self.folder, self.at, self.how = folder, at, how
 
     def change(self, op: Op) -> None:
-        self.tick(self.error("the test says no"))
+        error: apsw.Error = apsw.FullError("the test says no")
+        if self.how == "broken":
+            error = apsw.IOError("the test says no")
+            error.extendedresult = apsw.SQLITE_IOERR_WRITE
+        self.tick(error)
 
     def hear(self, event: str, given: tuple[object, ...]) -> None:
         if event not in NAMES or not str(given[0]).startswith(self.folder):
@@ -49,13 +56,14 @@ class Counter(Disk):
             return
         if event == "os.remove" and not os.path.lexists(str(given[0])):
             return
-        self.tick(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(given[0])))
+        code = errno.EDQUOT if self.how == "broken" else errno.ENOSPC
+        self.tick(OSError(code, os.strerror(code), str(given[0])))
 
     def tick(self, error: Exception) -> None:
         self.count += 1
         if self.count < self.at:
             return
-        if self.kill:
+        if self.how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         raise error  # and so does everything after it
 
@@ -65,7 +73,7 @@ def attempt(folder: Path, at: int, how: str, action: Callable[[], object]) -> tu
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        code, counter = 1, Counter(str(folder), at, kill=how == "killed")
+        code, counter = 1, Counter(str(folder), at, how)
         try:
             with told_disk(counter):
                 sys.addaudithook(counter.hear)

@@ -48,6 +48,8 @@ TABLES = {
     "gpu_rollups",
     "instance_rollups",
     "generations",
+    "generation_claims",
+    "benchmarks",
     "cache",
     "ngc_images",
     "image_versions",

@@ -10,6 +10,8 @@ import pytest
 from carded_site import CardedSite, build_nvml
 from scratch_site import PORTS_PER_SITE, Site
 
+from journal_sums import check_journal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -51,6 +53,7 @@ def fake_site(tmp_path: Path, port_block: tuple[int, int], fake_server: str) -> 
     made = Site(tmp_path, port_block, fake_server, str(model))
     yield made
     made.stop_all()
+    check_journal(made.journal())
 
 
 @pytest.fixture(scope="session")

@@ -177,6 +177,13 @@ class Site:
         finally:
             db.close()
 
+    def journal(self) -> list[dict[str, object]]:
+        """Every decision, or none where a test has left no database that can be read."""
+        try:
+            return self.rows("SELECT action, reason, arithmetic FROM decisions ORDER BY id")
+        except (apsw.Error, OSError):
+            return []
+
     def one(self, sql: str, *given: object) -> dict[str, object]:
         """The one row of an answer."""
         found = self.rows(sql, *given)

@@ -73,6 +73,18 @@ class _Grouped(click.Group):
                     formatter.write_dl(rows)
 
 
+class _Named(_Grouped):
+    """A group that takes words of its own too: what begins with the name of no command in it is those."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in self.commands:
+            super().parse_args(ctx, [])
+            ctx._protected_args, ctx.args = args[:1], args[1:]  # noqa: SLF001 - as click.Group leaves them
+            return ctx.args
+        ctx.allow_interspersed_args = True
+        return click.Command.parse_args(self, ctx, args)
+
+
 class _Documented(click.Command):
     """Help that explains the positional words too, and keeps what every command takes apart."""
 
@@ -175,7 +187,8 @@ def _group(name: str, spec: Spec, alone: click.Command | None) -> click.Group:
             context = click.get_current_context()
             return run(**given) if run is not None and context.invoked_subcommand is None else None
 
-        group = _Grouped(
+        many = any(isinstance(parameter, click.Argument) for parameter in alone.params)
+        group = (_Named if many else _Grouped)(
             name,
             params=alone.params,
             callback=without_word,

@@ -76,16 +76,27 @@ def _bring(values: Values, opened: Opened, source: Foreign, kind: str, *, write:
     )
     totals, catalogue = _totals(values), offered_here(opened)
     with _target(opened, write=write) as db:
+        if write:
+            _settle_own(db, opened)
         store = ImportStore(db, opened.clock.now())
         try:
             with db:
                 bring(kind, Bringing(source, store, tally, catalogue, totals, keep))
-                store.rolls.flush()
+                store.finish()
                 _check(values, opened, db, tally)
                 _settle(store, source.path, kind, tally, keep_it=write and not _is_refused(values, tally))
         except _UndoneError:
             pass
     return tally
+
+
+def _settle_own(db: Connection, opened: Opened) -> None:
+    """Roll up what the passes here measured: where old rows come into the roll-ups, none is made from samples again."""
+    from llamaagent.retain.rollup import roll_up
+    from llamaagent.store.rollups import RollupStore
+
+    if RollupStore(db).next_sample(0) is not None:
+        roll_up(db, opened.clock)
 
 
 def _is_refused(values: Values, tally: Tally) -> bool:
@@ -106,13 +117,14 @@ def _settle(store: ImportStore, path: str, kind: str, tally: Tally, *, keep_it: 
 def _target(opened: Opened, *, write: bool) -> Iterator[Connection]:
     """Where rows go: the site's database with its passes held off; to look only, a scratch one if there is none yet."""
     from llamaagent.cli.run import refuse_broken_settings
-    from llamaagent.cli.site import claim, database, reading
+    from llamaagent.cli.site import claim, database, need_database, reading
     from llamaagent.store.info import stored_version
     from llamaagent.store.locks import Lock
     from llamaagent.store.upgrade import VERSION
 
     if write:
         refuse_broken_settings(opened)
+        need_database(opened)
     elif stored_version(opened.database) != VERSION:
         import os
         import tempfile

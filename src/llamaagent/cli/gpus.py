@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from llamaagent.base.errors import LlamaAgentError
 from llamaagent.cli.gputable import print_gpus
 from llamaagent.cli.output import chosen_format, emit, say
 from llamaagent.cli.site import context, database, load, reading
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.reconcile.context import Context
     from llamaagent.store.types import Connection
 
 _PARTS = ("holders", "reservations", "throttle", "xids")  # columns that are JSON
@@ -34,6 +36,7 @@ def run(values: Values) -> int:
             with db:
                 store_gpus(ctx, found, boot_id(), opened.clock.now())
         table = select(db, "list_gpus")
+        boxes = _foreign(ctx) if chosen_format(values) == "table" and table.rows else ()
     for row in table.rows:
         row.update({name: json.loads(str(row[name] or "[]")) for name in _PARTS})
     if chosen_format(values) != "table":
@@ -45,9 +48,31 @@ def run(values: Values) -> int:
         say(f"not answering: {text}")
     if table.rows:
         print_gpus(table.rows, opened.clock.now())
+        for line in boxes:
+            print(line)
     elif not found.error and not found.missing and not values.flag("quiet"):
         say("no GPU on this host")
     return 0
+
+
+def _foreign(ctx: Context) -> tuple[str, ...]:
+    """A line for each container of others that was given a card, whether it uses it now or not."""
+    from llamaagent.cli.output import clean
+    from llamaagent.engine.foreign import foreign_containers
+
+    try:
+        found = foreign_containers(ctx.engines().wanted(None), ctx.site_id)
+    except LlamaAgentError:  # no engine, no containers
+        return ()
+    return tuple(
+        clean(f"container {one.name} ({one.id[:12]}, {one.image}) is not ours; it may use {_named(one.gpus)}")
+        for one in found
+        if one.gpus
+    )
+
+
+def _named(gpus: tuple[str, ...]) -> str:
+    return "every card" if gpus == ("all",) else ", ".join(gpus)
 
 
 def _database(opened: Opened) -> AbstractContextManager[Connection]:

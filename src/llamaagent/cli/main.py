@@ -70,7 +70,7 @@ def _common_first(words: list[str]) -> list[str]:
         at += 2 if takes_value[flag] and not equals else 1
     if at == 0 or at >= len(words):
         return words
-    groups = {"report", "db", "install", "profiles", "models", "export", "gpus", "quota"}
+    groups = {"report", "db", "install", "profiles", "models", "export", "gpus", "quota", "cache", "stats"}
     second = at + 1 < len(words) and not words[at + 1].startswith("-")
     end = at + 2 if words[at] in groups and second else at + 1
     return words[at:end] + words[:at] + words[end:]

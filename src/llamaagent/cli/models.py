@@ -119,12 +119,12 @@ def _for_people(row: Row) -> Row:
     made = {**row, "model": row["filename"], "used": moment(row["last_used_ts"]), "state": state}
     made["favorite"] = bool(row["favorite"])
     made["profiles"] = json.loads(str(row["profiles"]))
-    made["size"] = _size(size) if isinstance(size, int) else None
+    made["size"] = size_for_people(size) if isinstance(size, int) else None
     made["parameters"] = _short(count) if isinstance(count, int) else row["size_label"]
     return made
 
 
-def _size(size_bytes: int) -> str:
+def size_for_people(size_bytes: int) -> str:
     """As a person reads it, exact to three digits: `4.68 GiB`, `203 KiB`."""
     for power, unit in ((30, "GiB"), (20, "MiB")):
         if size_bytes >= 1 << power:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from llamaagent.base.errors import WORK_TO_DO
-from llamaagent.cli.outdated import sentences
+from llamaagent.cli.outdated import mark_moved_images, sentences
 from llamaagent.cli.output import chosen_format, clean, emit, say
 from llamaagent.cli.rows import moment, profile_rows
 from llamaagent.cli.run import refuse_broken_settings
@@ -44,9 +44,9 @@ def run(values: Values) -> int:
         actions, instances, declared = foresee(ctx)
         rows = described(ctx, actions)
         waiting = _waiting(ctx, instances, declared)
-        old = [
-            line for line in sentences(opened, profile_rows(opened, db)) if ctx.chosen(line.split(" ", 1)[0])
-        ]
+        current = profile_rows(opened, db)
+        mark_moved_images(ctx, current)
+        old = [line for line in sentences(opened, current) if ctx.chosen(line.split(" ", 1)[0])]
     for fault in opened.site.faults:
         say(str(fault))
     for name, text in (declared.kept | declared.rolled_back).items():
@@ -85,7 +85,10 @@ def _row(action: Action, numbers: dict[str, int]) -> dict[str, object]:
     figures = {figure.name: figure.value for figure in action.arithmetic}
     remedy = figures.pop("would_fit", None)
     cards = dict(action.cards)
-    where = ", ".join(f"gpu{numbers.get(uuid, uuid)} {mib} MiB" for uuid, mib in cards.items())
+    parts = [f"gpu{numbers.get(uuid, uuid)} {mib} MiB" for uuid, mib in cards.items()]
+    if action.kind == act.EVICT:
+        parts += _of_machine(action.profile, figures)
+    where = ", ".join(parts)
     before = {act.EVICT: "frees ", act.WAIT: "then "}.get(action.kind, "")
     return {
         "action": action.kind,
@@ -101,6 +104,13 @@ def _row(action: Action, numbers: dict[str, int]) -> dict[str, object]:
         "arithmetic": figures,
         "placement": before + where if where else None,
     }
+
+
+def _of_machine(profile: str, figures: dict[str, int | str | None]) -> list[str]:
+    """What an eviction gives back besides cards, where that is what lacks."""
+    memory, cpus = figures.get(f"memory_freed_by_{profile}_mib"), figures.get(f"cpu_freed_by_{profile}_milli")
+    told = [] if memory is None else [f"memory {memory} MiB"]
+    return told if cpus is None else [*told, f"{int(cpus) / 1000:g} cores"]
 
 
 def remedies(rows: list[dict[str, object]]) -> list[str]:
@@ -127,7 +137,7 @@ def _foreseen(ctx: Context, plan: Plan, rows: tuple[Instance, ...], declared: De
     made: list[Action] = []
     running = {row.profile: row for row in rows}
     for action in plan.journalled():
-        changed = action.kind == act.STOP and action.reason == "update"
+        changed = act.is_change(action)
         profile = declared.profiles.get(action.profile)
         if profile is None or not (changed or action.kind == act.START):
             made.append(action)

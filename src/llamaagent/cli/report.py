@@ -7,7 +7,7 @@ import os
 
 from llamaagent.base.errors import StorageError
 from llamaagent.cli.output import say
-from llamaagent.cli.site import load
+from llamaagent.cli.site import load, need_database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def build(values: Values) -> int:
     from llamaagent.base.run import run
 
     opened = load(values)
+    need_database(opened)
     result = run(
         command(opened, values.text("out")),
         deadline_s=_DEADLINE_S,

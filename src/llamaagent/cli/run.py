@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamaagent.base.errors import BAD_CONFIG, LockHeldError, UsageError
 from llamaagent.cli.output import say
-from llamaagent.cli.site import claim, context, database, load, matching
+from llamaagent.cli.site import claim, context, database, load, matching, need_database
 from llamaagent.domain import instance as st
 from llamaagent.reconcile.passes import run_pass
 from llamaagent.reconcile.problems import declaration, news, problems, remember
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.reconcile.passes import PassResult
+    from llamaagent.reconcile.problems import News
     from llamaagent.store.types import Connection
 
 _POLL_S = 0.2
+_ERRORS = frozenset({"config_broken", "disk_low"})
 
 
 def run(values: Values) -> int:
@@ -77,6 +79,7 @@ def load_ready(values: Values) -> Opened:
 
         opened = mended(values, opened)
     refuse_broken_settings(opened)
+    need_database(opened)
     return opened
 
 
@@ -109,16 +112,26 @@ def one_pass(
             found["prometheus"] = declaration(trouble)
     told = news(ctx, result, found)
     if not values.flag("quiet"):
-        for text in told.lines:
+        for text in worth_saying(told, opened.site.settings.log_level):
             say(text)
     remember(ctx, told)
-    if values.number("verbose"):
+    if values.number("verbose") or opened.site.settings.log_level == "DEBUG":
         for action in result.actions:
             say(
                 f"{action.kind} {action.profile}: {action.reason}"
                 + (f" ({action.detail})" if action.detail else "")
             )
     return result
+
+
+def worth_saying(told: News, level: str) -> tuple[str, ...]:
+    """The lines of at least this level: what is over is info; what is wrong with a server a warning, else an error."""
+    if level in {"DEBUG", "INFO"}:
+        return told.lines
+    if level == "CRITICAL":
+        return ()
+    wrong = (*told.passed, *told.appeared)
+    return tuple(one.text for one in wrong if level == "WARNING" or one.event in _ERRORS)
 
 
 def keep_small(opened: Opened, db: Connection, result: PassResult) -> None:

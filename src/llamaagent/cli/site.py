@@ -13,7 +13,7 @@ from llamaagent.config.load import Asking, Site, load_site_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from llamaagent.cli.spec import Values
     from llamaagent.collect.gpu import GpuReading
@@ -103,21 +103,34 @@ def database(
 
     shared: with the group that the settings name.
     """
+    from llamaagent.domain.settings import unlogged
     from llamaagent.store.connect import open_database
     from llamaagent.store.errors import translate
 
+    need_database(opened)
     group = opened.site.settings.access_read if write and shared else None
     db = open_database(opened.database, write=write, create=create, shared_group=group)
-    try:
-        with translate(opened.database):
+    db.unlogged = unlogged(opened.site.settings)
+    with translate(opened.database):
+        try:
             yield db
-    finally:
-        db.close()
+        finally:
+            db.close()
+
+
+def need_database(opened: Opened) -> None:
+    """Raise ConfigError where the environment says that there is to be no database: nothing works without it."""
+    if not opened.site.settings.db_enabled:
+        raise ConfigError(
+            "LLAMAAGENT_DB_ENABLED says that there is to be no database: nothing was read, started or stopped",
+            hint="unset LLAMAAGENT_DB_ENABLED",
+        )
 
 
 @contextmanager
 def reading(opened: Opened) -> Iterator[Connection]:
     """The site's database for reading; before the first pass an empty one, which leaves nothing behind."""
+    need_database(opened)
     if _is_there(opened.database):
         with database(opened, write=False) as db:
             yield db
@@ -195,21 +208,11 @@ def context(
     def read_gpus() -> GpuReading:
         from llamaagent.collect.gpu import collect_gpus
 
-        reading = collect_gpus(host, NVML_TIMEOUT_S)
-        if not reading.available:
+        if not (reading := collect_gpus(host, NVML_TIMEOUT_S)).available:
             return reading
         from llamaagent.reconcile.cardhealth import with_health
 
         return with_health(reading, db, host, opened.clock)
-
-    made: list[Engines] = []
-
-    def engines() -> Engines:
-        from llamaagent.engine.engines import Engines
-
-        if not made:
-            made.append(Engines(os.environ, home=home_of(os.geteuid()), uid=os.geteuid()))
-        return made[0]
 
     return Context(
         settings=opened.site.settings,
@@ -227,8 +230,22 @@ def context(
         host=host,
         only=only,
         approved=approved,
-        engines=engines,
+        engines=engines_of_host(),
     )
+
+
+def engines_of_host() -> Callable[[], Engines]:
+    """The engines of one context, made with the first question."""
+    made: list[Engines] = []
+
+    def engines() -> Engines:
+        from llamaagent.engine.engines import Engines
+
+        if not made:
+            made.append(Engines(os.environ, home=home_of(os.geteuid()), uid=os.geteuid()))
+        return made[0]
+
+    return engines
 
 
 def known_names(opened: Opened, db: Connection) -> set[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from llamaagent.base.errors import NOT_FINE, REFUSED, RefusedError, UsageError
+from llamaagent.base.errors import RefusedError, UsageError
 from llamaagent.cli.actor import actor
 from llamaagent.cli.output import say
+from llamaagent.cli.reaching import reach
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
 from llamaagent.cli.site import claim, context, database, load, matching
 from llamaagent.cli.spans import until
 from llamaagent.domain import instance as st
 from llamaagent.domain.lifecycle import follows
 from llamaagent.domain.plan import DETACH, FORGET, Action
-from llamaagent.domain.wish import Override, wish
-from llamaagent.reconcile.passes import run_pass
+from llamaagent.domain.wish import Override
 from llamaagent.store.instances import InstanceStore
 from llamaagent.store.locks import Lock
 from llamaagent.store.samples import SampleStore
@@ -20,16 +20,10 @@ from llamaagent.store.wishes import WishStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
     from llamaagent.domain.instance import Instance
-    from llamaagent.reconcile.context import Context
-    from llamaagent.reconcile.passes import PassResult
     from llamaagent.store.types import Connection
-
-_POLL_S = 0.1
 
 
 def start(values: Values) -> int:
@@ -57,7 +51,7 @@ def reset(values: Values) -> int:
             WishStore(db).unsay(name, "reset", actor(), values.text("note"), opened.clock.now())
         if values.flag("no_wait"):
             return 0
-        return _reach(values, opened, db, names, _as_wished)
+        return reach(values, opened, db, names, _as_wished)
 
 
 def rm(values: Values) -> int:
@@ -65,7 +59,8 @@ def rm(values: Values) -> int:
     opened = _opened(values)
     with database(opened, write=True) as db:
         claim(db, opened)
-        names = _names(values, opened, db)
+        imported = imported_only(db)
+        names = _names(values, opened, db, imported)
         declared = {p.name for p in opened.site.profiles} | set(opened.site.names_declared)
         for name in sorted(names & declared):
             raise UsageError(
@@ -75,11 +70,25 @@ def rm(values: Values) -> int:
         for name in sorted(names):
             wishes.unsay(name, "rm", actor(), values.text("note"), now)
             wishes.retire(name, now)
-        code = _reach(values, opened, db, names, lambda row, _: row.status in st.OVER, approved=True)
+        launched = names - imported
+        code = 0
+        if launched:
+            code = reach(values, opened, db, launched, lambda row, _: row.status in st.OVER, approved=True)
         for name in sorted(names):
             _delete(db, name, opened.clock.now())
             wishes.forget_model(name)
+            if name in imported and not values.flag("quiet"):
+                say(f"{name}: forgotten; it was imported and never launched")
     return code
+
+
+def imported_only(db: Connection) -> frozenset[str]:
+    """Models that `db import` brought and that were never launched or declared here."""
+    from llamaagent.store.applied import model_list
+
+    known = {row.profile for row in InstanceStore(db).newest()} | WishStore(db).last_hashes().keys()
+    rows = model_list(db).rows
+    return frozenset(str(row["profile"]) for row in rows if row["origin"] == "import") - known
 
 
 def detach(values: Values) -> int:
@@ -142,7 +151,15 @@ def _override(values: Values, action: str) -> int:
                 _say_override(values, opened, db, name, action)
             if values.flag("no_wait"):
                 continue
-            code = _reach(values, opened, db, group, lambda row, _: _as_wished(row, action != "stop"))
+            code = reach(
+                values,
+                opened,
+                db,
+                group,
+                lambda row, _: _as_wished(row, action != "stop"),
+                evicts=action != "stop",
+                anew=action == "restart",
+            )
             if code:
                 return code
     return 0
@@ -180,14 +197,17 @@ def _say_override(values: Values, opened: Opened, db: Connection, name: str, act
             WishStore(db).accept(name)  # what was rolled back is tried again
 
 
-def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
-    """The profiles meant. Raises UsageError when none is."""
+def _names(
+    values: Values, opened: Opened, db: Connection, others: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The profiles meant. others: what may be named too. Raises UsageError when none is."""
     known = {p.name for p in opened.site.profiles}
     if values.flag("outdated"):
-        from llamaagent.cli.outdated import refused_by_build
+        from llamaagent.cli.outdated import mark_moved_images, refused_by_build
         from llamaagent.cli.rows import profile_rows
 
         rows = profile_rows(opened, db)
+        mark_moved_images(context(opened, db), rows)
         refused = refused_by_build(opened, rows)
         for name, fault in refused.items():
             say(f"{name}: left as it runs, the new build would refuse it ({fault})")
@@ -196,67 +216,11 @@ def _names(values: Values, opened: Opened, db: Connection) -> frozenset[str]:
         return frozenset(known)
     if not values.many("name"):
         raise UsageError("name at least one profile, or --all")
-    return matching(values.many("name"), known | {row.profile for row in InstanceStore(db).newest()})
+    return matching(values.many("name"), known | {row.profile for row in InstanceStore(db).newest()} | others)
 
 
 def _as_wished(row: Instance, wanted: bool) -> bool:
     return row.status == st.RUNNING if wanted else row.status in st.OVER
-
-
-def _reach(
-    values: Values,
-    opened: Opened,
-    db: Connection,
-    names: frozenset[str],
-    reached: Callable[[Instance, bool], bool],
-    *,
-    approved: bool = False,
-) -> int:
-    """Pass for these names until they are as wished, refused, or the time is up.
-
-    reached: asked of a row, and of whether its profile as it is in force is wanted.
-    """
-    until = opened.clock.monotonic() + timeout_s(values)
-    ctx = context(opened, db, only=names, approved=approved)
-    while True:
-        with Lock(opened.database, "pass").take(opened.clock, max(0.0, until - opened.clock.monotonic())):
-            result = run_pass(ctx, sample=False)
-        ctx = ctx._replace(counting=False)
-        running = _wanted(ctx, result)
-        rows = [row for row in result.rows if row.profile in names]
-        held = [row for row in rows if row.status == st.CREATED]
-        missing = [row for row in rows if not reached(row, row.profile in running)]
-        if not missing:
-            if not values.flag("quiet"):
-                for row in rows:
-                    say(
-                        f"{row.profile}: {row.status}"
-                        + (f" at {row.host}:{row.port}" if row.status == st.RUNNING else "")
-                    )
-            return 0
-        refused = [row for row in held if row.reason != "gpu-releasing"]  # that is over soon
-        refused = held if opened.clock.monotonic() >= until else refused
-        if refused and len(refused) == len(missing):
-            for row in refused:
-                say(f"{row.profile}: refused, {row.reason}: {row.detail}")
-            return REFUSED
-        if opened.clock.monotonic() >= until or all(_stays(row) for row in missing):
-            for row in missing:
-                say(f"{row.profile}: {row.status}, {row.reason}: {row.detail or ''}".rstrip(": "))
-            return NOT_FINE
-        opened.clock.sleep(_POLL_S)
-
-
-def _stays(row: Instance) -> bool:
-    """Whether more passes change nothing."""
-    return row.status == st.ERROR or (row.status == st.CREATED and row.reason != "gpu-releasing")
-
-
-def _wanted(ctx: Context, result: PassResult) -> frozenset[str]:
-    """The profiles that are wanted now, by whoever says so."""
-    said, rows = ctx.wishes.overrides(), {row.profile: row for row in result.rows}
-    profiles, now = result.declared.profiles.items(), ctx.clock.now()
-    return frozenset(name for name, p in profiles if wish(p, said.get(name), now, rows.get(name)).wanted)
 
 
 def user() -> str:

@@ -118,6 +118,19 @@ def collect_process(paths: HostPaths, pids: Iterable[int]) -> ProcessUsage | Non
     )
 
 
+def collect_anonymous_kib(paths: HostPaths, pids: Iterable[int]) -> int:
+    """What only these processes keep from the machine, and give back when they end: resident, and not of a file.
+
+    From /proc/PID/statm, whose third figure counts pages of files and of shared memory.
+    """
+    pages = 0
+    for pid in pids:
+        words = (read_file(f"{paths.proc}/{pid}/statm") or b"").split()
+        if len(words) > 2 and words[1].isdigit() and words[2].isdigit():
+            pages += max(0, int(words[1]) - int(words[2]))
+    return pages * _PAGE_KIB
+
+
 def list_descendants(paths: HostPaths, pid: int) -> tuple[int, ...]:
     """The process and everything below it, itself first.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamaagent.base.units import format_duration, parse_duration
 from llamaagent.config.args import DANGEROUS
+from llamaagent.config.boxed import check_container
 from llamaagent.config.check import Checker
 from llamaagent.config.document import canonical_json, filled, profile_from_document
 from llamaagent.config.merge import merge, widen, without_nulls
@@ -190,8 +191,8 @@ def _cross_check(sparse: dict[str, Any], merged: Node, mark: Mark, check: Checke
     elif kind == "process" and sources and sources != ["path"] and _is_embedded(runtime):
         hint = "fetch the file (llamaagent models pull) and write model: FILE.gguf"
         check.say(mark_at(merged, mark, "model", *sources), f"the embedded server downloads nothing: {hint}")
-    if kind == "container" and "image" not in runtime.map:
-        check.say(runtime.mark, "'image' is missing: a container needs one")
+    if kind == "container":
+        check_container(sparse, merged, check)
     if kind == "external" and {"port", "pid_from"}.isdisjoint(runtime.map):
         check.say(runtime.mark, "'port' or 'pid_from' is missing: how is the external server found?")
     schedule = merged.get("schedule")

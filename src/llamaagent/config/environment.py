@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llamaagent.config.node import Faults, Mark, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llamaagent.config.files import Places
     from llamaagent.config.schema import Spec
@@ -20,6 +20,7 @@ _SINGLE = ("text", "url", "path", "binary", "duration", "size", "int", "number",
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _UNITS = {"seconds": "s", "megabytes": "MiB"}  # the older names carry their unit; _MB always meant MiB
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_OTHER_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 
 
 def overrides(places: Places, specs: Mapping[str, Spec], faults: Faults) -> Node:
@@ -30,7 +31,7 @@ def overrides(places: Places, specs: Mapping[str, Spec], faults: Faults) -> Node
         text = places.environ.get(variable, "")
         if not text:
             continue
-        mark = here._replace(file=os.path.join(places.cwd, f"${variable}"))
+        mark = _mark(places, variable)
         node = _node(variable, text.strip(), kind, mark, faults)
         if node is None:
             continue
@@ -43,17 +44,42 @@ def overrides(places: Places, specs: Mapping[str, Spec], faults: Faults) -> Node
     return Node(top, here)
 
 
-def process_switches(environ: Mapping[str, str]) -> dict[str, bool | str]:
-    """db_enabled, log_level and log_to_db, which no file sets. Unreadable ones keep their defaults."""
+def process_switches(
+    environ: Mapping[str, str], complain: Callable[[str, str], None]
+) -> dict[str, bool | str]:
+    """db_enabled, log_level and log_to_db, which no file sets.
+
+    complain: gets the name of each variable that cannot be read, and what is wrong with it; its default holds.
+    """
     out: dict[str, bool | str] = {}
     for field in ("db_enabled", "log_to_db"):
-        word = environ.get(f"LLAMAAGENT_{field.upper()}", "").lower()
-        if word in _TRUE or word in _FALSE:
-            out[field] = word in _TRUE
-    level = environ.get("LLAMAAGENT_LOG_LEVEL", "").upper()
+        variable = f"LLAMAAGENT_{field.upper()}"
+        word = environ.get(variable, "").strip()
+        if word.lower() in (*_TRUE, *_FALSE):
+            out[field] = word.lower() in _TRUE
+        elif word:
+            complain(variable, f"{variable} must be true or false, not {word!r}")
+    word = environ.get("LLAMAAGENT_LOG_LEVEL", "").strip()
+    level = _OTHER_LEVELS.get(word.upper(), word.upper())
     if level in _LEVELS:
         out["log_level"] = level
+    elif word:
+        levels = ", ".join(_LEVELS)
+        complain("LLAMAAGENT_LOG_LEVEL", f"LLAMAAGENT_LOG_LEVEL must be one of {levels}, not {word!r}")
     return out
+
+
+def checked_switches(places: Places, faults: Faults) -> dict[str, bool | str]:
+    """The same for the settings, where one that cannot be read is a fault."""
+
+    def complain(variable: str, text: str) -> None:
+        faults.add(_mark(places, variable), text)
+
+    return process_switches(places.environ, complain)
+
+
+def _mark(places: Places, variable: str) -> Mark:
+    return Mark(os.path.join(places.cwd, f"${variable}"), 1, 1, "environment")
 
 
 def _variables(specs: Mapping[str, Spec], prefix: str) -> list[tuple[str, str, str]]:

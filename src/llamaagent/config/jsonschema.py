@@ -19,7 +19,7 @@ from llamaagent.config.schema import (
     SETTINGS,
     Spec,
 )
-from llamaagent.config.special import SECRET_WORDS
+from llamaagent.config.special import HOST, SECRET_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -209,7 +209,7 @@ def _env(_spec: Spec) -> Schema:
     }
 
 
-def _secrets(_spec: Spec) -> Schema:
+def _secrets(spec: Spec) -> Schema:
     forms = {
         "env": {"type": "string", "pattern": f"^{_VARIABLE}$"},
         "file": {"type": "string", "minLength": 1},
@@ -222,8 +222,10 @@ def _secrets(_spec: Spec) -> Schema:
     return {
         "type": "object",
         "description": "names to references, {env: NAME} or {file: PATH}; never the value",
-        "properties": {"api-key": {}, "hf-token": {}},
-        "propertyNames": {"pattern": f"^(?:api-key|hf-token|{_VARIABLE})$"},
+        "properties": {} if spec.item == "host" else {"api-key": {}, "hf-token": {}},
+        "propertyNames": {
+            "pattern": f"^(?:{HOST.pattern if spec.item == 'host' else f'api-key|hf-token|{_VARIABLE}'})$"
+        },
         "patternProperties": {"": or_null(one_of(*references, short))},
     }
 

@@ -28,7 +28,7 @@ def merge(under: Node, over: Node, path: str = "") -> Node:
     entries = dict(under.map)
     for key, (mark, node) in over.map.items():
         below = entries.get(key)
-        inner = "secrets.*" if path == "secrets" else f"{path}.{key}".lstrip(".")
+        inner = "secrets.*" if path in {"secrets", "catalog.tokens"} else f"{path}.{key}".lstrip(".")
         entries[key] = (mark, node if below is None else merge(below[1], node, inner))
     return over.with_entries(entries)
 

@@ -16,7 +16,7 @@ import llamaagent
 from llamaagent.config.document import profile_from_document
 from llamaagent.config.files import FolderState, is_young, signature
 from llamaagent.config.site import Site
-from llamaagent.domain.settings import Fault, Headroom, ProjectLimits, Reports, Settings
+from llamaagent.domain.settings import Catalog, Fault, Headroom, ProjectLimits, Reports, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def key_of(
         if name in {"HOME", "PATH", "XDG_CONFIG_HOME"} or name.startswith("LLAMAAGENT_")
     }
     parts = [llamaagent.__version__, os.geteuid(), os.uname().nodename, config, profiles, cwd, portable, host]
-    shape = [Site._fields, Settings._fields, Headroom._fields, ProjectLimits._fields, Reports._fields]
+    records = (Site, Settings, Headroom, ProjectLimits, Reports, Catalog)
+    shape = [record._fields for record in records]
     return json.dumps([*parts, relevant, shape, code()], sort_keys=True)
 
 
@@ -204,4 +205,5 @@ def _settings(row: list[Any]) -> Settings:
         headroom=Headroom(*plain.headroom),
         projects=tuple(ProjectLimits(*project) for project in plain.projects),
         reports=Reports(*plain.reports),
+        catalog=Catalog(*plain.catalog),
     )

@@ -21,7 +21,7 @@ class Spec(NamedTuple):
 
     kind: str
     keys: Mapping[str, Spec] = {}
-    item: str = "text"  # kind of a list's entries
+    item: str = "text"  # kind of a list's entries; of the names of secrets: text, or host
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -184,4 +184,12 @@ SETTINGS: dict[str, Spec] = {
     "git": _map(pull=_choice("never", "always"), branch=TEXT),
     "prometheus": _map(textfile=PATH),
     "access": _map(read=TEXT),
+    "catalog": _map(
+        sources=TEXTS,
+        expires=_every(),
+        ngc_api=Spec("url"),
+        mirrors=Spec("texts"),
+        insecure=TEXTS,
+        tokens=Spec("secrets", item="host"),
+    ),
 }

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llamaagent.base.units import parse_duration, parse_mib, parse_rate, parse_size
 from llamaagent.config.check import Checker, text_of
 from llamaagent.config.document import canonical_json
-from llamaagent.config.environment import overrides, process_switches
+from llamaagent.config.environment import checked_switches, overrides
 from llamaagent.config.files import find_settings
 from llamaagent.config.merge import merge, widen, without_nulls
 from llamaagent.config.node import Faults, Mark, Node
 from llamaagent.config.offered import binary_named
 from llamaagent.config.schema import PROFILE, SETTINGS, Spec
 from llamaagent.config.yamltext import parse_documents
-from llamaagent.domain.settings import Headroom, ProjectLimits, Reports, Settings
+from llamaagent.domain.settings import Catalog, Headroom, ProjectLimits, Reports, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +54,7 @@ def load_settings(
     values = check.entries(without_keys(node, "defaults"), SETTINGS, "settings")
     settings = _record(values, file, name, places)
     settings = settings._replace(
+        **checked_switches(places, found),  # type: ignore[arg-type]
         defaults=canonical_json(default_values),
         origins=tuple((key, _origin(node, key)) for key in dotted_keys(SETTINGS)),
     )
@@ -179,6 +180,17 @@ _REPORTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "keep": ("keep_s", parse_duration),
     "after_timeout": ("after_timeout_s", parse_duration),
 }
+_CATALOG: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "sources": ("sources", tuple),
+    "expires": ("expires_s", parse_duration),
+    "ngc_api": ("ngc_api", lambda url: url.rstrip("/")),
+    "mirrors": ("mirrors", _pairs),
+    "insecure": ("insecure", tuple),
+    "tokens": (
+        "tokens",
+        lambda refs: tuple((host, *next(iter(refs[host].items()))) for host in sorted(refs)),
+    ),
+}
 _LIMITS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "memory": ("memory_mib", parse_mib),
     "gpu_hours": ("gpu_hours", parse_rate),
@@ -197,7 +209,6 @@ def _record(values: dict[str, Any], file: str | None, host: str, places: Places)
     sizes = {f"{key}_mib": parse_mib(size) for key, size in values.get("headroom", {}).items()}
     projects = values.get("projects", {})
     fields.setdefault("profiles", (places.absolute("profiles", file or os.path.join(places.cwd, ".")),))
-    fields.update(process_switches(places.environ))
     return Settings(
         **fields,
         file=file,
@@ -207,6 +218,7 @@ def _record(values: dict[str, Any], file: str | None, host: str, places: Places)
             ProjectLimits(name, **_converted(projects[name], _LIMITS)) for name in sorted(projects)
         ),
         reports=Reports(**_converted(values.get("reports", {}), _REPORTS)),
+        catalog=Catalog(**_converted(values.get("catalog", {}), _CATALOG)),
     )
 
 

@@ -20,6 +20,7 @@ MISSING: Final = "\0missing"  # no YAML value: control characters are refused wh
 SECRET_WORDS = ("token", "key", "secret", "password")
 _SECRET_NAME = re.compile("|".join(SECRET_WORDS), re.IGNORECASE)
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
 _DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _WINDOW = re.compile(
     rf"(?:(?P<days>(?:{_DAY}(?:-{_DAY})?)(?:,{_DAY}(?:-{_DAY})?)*)\s+)?"
@@ -56,13 +57,16 @@ def read_env(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
     return out
 
 
-def read_secrets(check: Checker, label: str, node: Node, _spec: Spec) -> Json:
-    """Names to references: {env: NAME} or {file: PATH}, also written env:NAME and file:PATH."""
+def read_secrets(check: Checker, label: str, node: Node, spec: Spec) -> Json:
+    """Names (or hosts) to references: {env: NAME} or {file: PATH}, also written env:NAME and file:PATH."""
     if not isinstance(node.value, dict):
         return check.wrong(label, node, "a mapping of names to {env: NAME} or {file: PATH}")
     out: dict[str, Json] = {}
     for name, (mark, item) in node.map.items():
-        if name not in {"api-key", "hf-token"} and not _VARIABLE.fullmatch(name):
+        if spec.item == "host" and not HOST.fullmatch(name):
+            check.say(mark, f"{name!r} is no host, such as nvcr.io or localhost:5000")
+            continue
+        if spec.item != "host" and name not in {"api-key", "hf-token"} and not _VARIABLE.fullmatch(name):
             check.say(
                 mark, f"secret {name!r} must be api-key, hf-token or the name of an environment variable"
             )

@@ -17,6 +17,7 @@ EXAMINATIONS: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     host.sqlite,
     site.faults,
     site.binaries,
+    site.engines,
     site.models,
     site.secrets,
     site.exposed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from llamaagent.base.errors import ConfigError, ServiceUnavailableError
+from llamaagent.base.errors import ConfigError, LlamaAgentError, ServiceUnavailableError
 from llamaagent.doctor import judge
 from llamaagent.doctor.finding import ERROR, INFO, WARNING, Finding
 from llamaagent.launch.command import EMBEDDED, resolve_binary
@@ -63,6 +63,30 @@ def _try(path: str, env: dict[str, str]) -> Finding | None:
         return judge.binary(path, None, str(error), timed_out=False)
     output = (result.out + result.err).decode("utf-8", "replace")
     return judge.binary(path, result.code, output, timed_out=result.timed_out)
+
+
+def engines(case: Case) -> Iterator[Finding]:
+    """For profiles that run containers: the package, and an engine that answers."""
+    wanted = [p for p in case.site.profiles if p.runtime.kind == "container" and p.state == "running"]
+    if not wanted:
+        return
+    from llamaagent.base.paths import home_of
+    from llamaagent.engine.body import keys_of
+    from llamaagent.engine.engines import Engines
+
+    engines = Engines(case.environ, home=home_of(os.geteuid()), uid=os.geteuid())
+    for kind in sorted({keys_of(profile).engine or "" for profile in wanted}):
+        names = ", ".join(p.name for p in wanted if (keys_of(p).engine or "") == kind)
+        try:
+            engine = engines.wanted(kind or None)
+            _ = engine.kind
+        except LlamaAgentError as error:
+            yield Finding(ERROR, f"container engine of {names}", str(error), error.hint)
+            continue
+        cards = any(p.resources.gpus not in {"none", 0} for p in wanted if (keys_of(p).engine or "") == kind)
+        if cards and not engine.takes_gpus():
+            what = f"podman {engine.version} drops requests for cards in silence"
+            yield Finding(WARNING, f"container engine of {names}", what, "podman 5.4 or later, or gpus: none")
 
 
 def models(case: Case) -> Iterator[Finding]:

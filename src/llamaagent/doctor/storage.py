@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 def database(case: Case) -> Iterator[Finding]:
     """Whether it is there, ours, private, on a local disk, and without a log in front of it that only grows."""
     path = case.database
+    if not case.site.settings.db_enabled:
+        what = "it says that there is to be no database: no pass is made, nothing is recorded"
+        yield Finding(ERROR, "LLAMAAGENT_DB_ENABLED", what, "unset LLAMAAGENT_DB_ENABLED")
+        return
     if not os.path.exists(path):
         yield Finding(
             INFO, path, "there is no database yet; the first pass makes it", "llamaagent run --once"

@@ -27,7 +27,8 @@ class Need(NamedTuple):
 
     split: how its cards share the memory, () = evenly. devices: the only cards it may use, by number (by place where
     gpus is a list), None = any. single: everything goes on one card, whatever gpus counts. missing: cards that are
-    known here and not visible now; while there are any, "auto" does not fall back to the CPU.
+    known here and not visible now; while there are any, "auto" does not fall back to the CPU. by_card: what it takes
+    where it is alone on that card, if cards differ in that; memory_mib is then the most of it.
     """
 
     gpus: str | int | tuple[str, ...]
@@ -37,6 +38,11 @@ class Need(NamedTuple):
     devices: tuple[int, ...] | None = None
     single: bool = False
     missing: tuple[str, ...] = ()
+    by_card: tuple[tuple[str, int], ...] = ()
+
+    def alone_on(self, uuid: str) -> Need:
+        """The same as it is when this one card is all that it gets."""
+        return self._replace(memory_mib=dict(self.by_card).get(uuid, self.memory_mib))
 
 
 class Placement(NamedTuple):
@@ -49,6 +55,19 @@ class Placement(NamedTuple):
     memory_mib: int
     arithmetic: tuple[Arithmetic, ...] = ()
     shares: tuple[int, ...] = ()
+
+
+class _Chosen(NamedTuple):
+    """Cards that do, in the order in which the server sees them, and the share of each."""
+
+    cards: tuple[Card, ...] = ()
+    shares: tuple[int, ...] = ()
+
+
+class _Full(NamedTuple):
+    """None of these cards does, or not enough of them."""
+
+    cards: tuple[Card, ...]
 
 
 class Refusal(NamedTuple):
@@ -64,10 +83,32 @@ def room(card: Card, headroom_mib: int) -> int:
     return card.free_mib - card.reserved_unused_mib - headroom_mib
 
 
-def place(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> Placement | Refusal:
-    """The fewest cards that fit, the tightest fit first; by name or count where the profile says so."""
+def place(
+    need: Need, cards: tuple[Card, ...], headroom_mib: int, *, told: bool = True
+) -> Placement | Refusal:
+    """The fewest cards that fit, the tightest fit first; by name or count where the profile says so.
+
+    told: with the figures; False for who asks of many cases.
+    """
+    found = _sought(need, cards, headroom_mib)
+    if isinstance(found, Refusal):
+        return found
+    if isinstance(found, _Full):
+        return _full(need, found.cards, headroom_mib) if told else Refusal("gpu-memory", "no room")
+    if not told:
+        uuids = tuple(card.uuid for card in found.cards)
+        return Placement(uuids, max(found.shares, default=0), (), found.shares)
+    return _placed(need, found.cards, found.shares, headroom_mib) if found.cards else Placement((), 0)
+
+
+def fits(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> bool:
+    """Whether `place` would place it; without the figures, for who asks of many cases."""
+    return isinstance(_sought(need, cards, headroom_mib), _Chosen)
+
+
+def _sought(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> _Chosen | _Full | Refusal:
     if need.gpus == "none" or need.devices == () or (need.gpus == "auto" and not cards and not need.missing):
-        return Placement((), 0)
+        return _Chosen()
     if need.missing and (not cards or need.gpus == "all"):
         which = ", ".join(need.missing)
         detail = f"card {which} was here and is not visible now; it does not run on what is left instead"
@@ -122,24 +163,36 @@ def _shares(need: Need, count: int) -> tuple[int, ...]:
     return tuple(-int(-need.memory_mib * part // whole) for part in given)
 
 
-def _chosen(need: Need, cards: tuple[Card, ...], count: int | None, headroom_mib: int) -> Placement | Refusal:
+def _chosen(need: Need, cards: tuple[Card, ...], count: int | None, headroom_mib: int) -> _Chosen | _Full:
     """Any of these cards: the largest share takes the tightest card that can give it, then the next."""
-    rooms = sorted((room(c, headroom_mib), c.number, c) for c in cards if _usable(need, c))
+    rooms = [
+        (c.free_mib - c.reserved_unused_mib - headroom_mib, c.number, c)
+        for c in cards
+        if not c.held_exclusively and not (need.exclusive and c.holders)
+    ]  # as room() and _usable(), in the innermost loop of every question
+    rooms.sort()
+    if need.by_card and count in {None, 1}:
+        for has, _, card in rooms:
+            mib = need.alone_on(card.uuid).memory_mib
+            if has >= mib:
+                return _Chosen((card,), (mib,))
+        if count == 1:
+            return _Full(cards)
     if count is None:
         count = _fewest(need.memory_mib, [one[0] for one in rooms])
     if count is None or count > len(rooms):
-        return _full(need, cards, headroom_mib)
+        return _Full(cards)
     shares = _shares(need, count)
     taken: dict[int, Card] = {}
     for place_ in sorted(range(count), key=lambda at: (-shares[at], at)):
         at = next((n for n, one in enumerate(rooms) if one[0] >= shares[place_]), None)
         if at is None:
-            return _full(need, cards, headroom_mib)
+            return _Full(cards)
         taken[place_] = rooms.pop(at)[2]
     chosen = [taken[at] for at in range(count)]
     if len(set(shares)) == 1:  # then any order does, and people expect their own
         chosen.sort(key=lambda card: card.number)
-    return _placed(need, tuple(chosen), shares, headroom_mib)
+    return _Chosen(tuple(chosen), shares)
 
 
 def _fewest(memory_mib: int, rooms: list[int]) -> int | None:
@@ -152,7 +205,7 @@ def _fewest(memory_mib: int, rooms: list[int]) -> int | None:
 
 def _named(
     need: Need, names: tuple[str, ...], cards: tuple[Card, ...], headroom_mib: int
-) -> Placement | Refusal:
+) -> _Chosen | _Full | Refusal:
     by_name = {c.uuid: c for c in cards} | {str(c.number): c for c in cards}
     missing = [name for name in names if name not in by_name]
     if missing:
@@ -167,15 +220,17 @@ def _named(
         chosen = tuple(chosen[at] for at in need.devices)
     if need.single:
         return _chosen(need, chosen, 1, headroom_mib)
-    shares = _shares(need, len(chosen))
-    fits = all(
+    shares = _shares(need.alone_on(chosen[0].uuid) if len(chosen) == 1 else need, len(chosen))
+    does = all(
         _usable(need, c) and room(c, headroom_mib) >= share for c, share in zip(chosen, shares, strict=True)
     )
-    return _placed(need, chosen, shares, headroom_mib) if fits else _full(need, chosen, headroom_mib)
+    return _Chosen(chosen, shares) if does else _Full(chosen)
 
 
 def _placed(need: Need, chosen: tuple[Card, ...], shares: tuple[int, ...], headroom_mib: int) -> Placement:
-    figures = _figures(need, chosen, headroom_mib, shares)
+    figures = _figures(
+        need.alone_on(chosen[0].uuid) if len(chosen) == 1 else need, chosen, headroom_mib, shares
+    )
     return Placement(tuple(c.uuid for c in chosen), max(shares), figures, shares)
 
 
@@ -203,6 +258,8 @@ def _figures(
         figures.append(Arithmetic(f"gpu{c.number}_room_mib", room(c, headroom_mib)))
         if len(set(shares)) > 1:
             figures.append(Arithmetic(f"gpu{c.number}_share_mib", shares[at]))
+        if need.by_card and not shares:
+            figures.append(Arithmetic(f"gpu{c.number}_needed_mib", need.alone_on(c.uuid).memory_mib))
         if c.held_exclusively:
             figures.append(Arithmetic(f"gpu{c.number}_exclusive", 1))
     return tuple(figures)

@@ -5,17 +5,15 @@ Nothing here acts, and nothing here is asked before it is certain that a launch 
 
 from __future__ import annotations
 
-from itertools import combinations
-
 from llamaagent.base.record import NamedTuple
-from llamaagent.domain.admission import Card, Need, Placement, Refusal, place, room
+from llamaagent.domain.admission import Card, Need, Placement, Refusal, fits, place, room
+from llamaagent.domain.fewest import fewest
+from llamaagent.domain.hostroom import NOTHING, UNRECKONED, Claim, Machine, changed, lacks
 from llamaagent.domain.plan import Arithmetic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-_TRIES = 2000  # sets that are tried before the first that does is taken instead of the best
+    from collections.abc import Iterable
 
 
 class Share(NamedTuple):
@@ -42,6 +40,7 @@ class Running(NamedTuple):
     going: bool = False  # it is being stopped, or has just ended: its room comes back by itself
     ends: bool = False  # it will go by itself: a schedule, an operator's --for, idleness
     changing: bool = False  # it is launched anew and keeps its place
+    frees: Claim = Claim()  # what comes back of the machine when it goes
 
 
 class Eviction(NamedTuple):
@@ -60,30 +59,53 @@ def victims(
     *,
     headroom_mib: int,
     priority: int | None = None,
+    machine: Machine = UNRECKONED,
+    claim: Claim = NOTHING,
+    told: bool = True,
 ) -> Eviction | Refusal:
     """The smallest set whose going makes room: idle before busy, then fewest, lowest priority, longest idle.
 
     priority: of the one that waits, which evicts lower ones only; None = whoever is not spared for another reason.
+    machine, claim: room there is besides the cards, and what is wanted of it. told: a refusal with its figures.
     """
-    one_by_one = tuple(running)
-    may = [one for one in one_by_one if spared(one, priority, now) is None]
-
-    def fits(gone: tuple[Running, ...]) -> bool:
-        return isinstance(place(need, relieved(cards, gone), headroom_mib), Placement)
-
-    gone = fewest(may, fits)
+    may = [one for one in running if spared(one, priority, now) is None]
+    gone = fewest(may, Question(need, cards, headroom_mib, machine, claim))
     if gone is None:
-        found = place(need, cards, headroom_mib)
-        return found if isinstance(found, Refusal) else Refusal("gpu-memory", "it fits as it is")
+        found = place(need, cards, headroom_mib, told=told)
+        if isinstance(found, Refusal):
+            return found
+        return Refusal(lacks(machine, claim) or "gpu-memory", "not even without all that may go")
     placement = place(need, relieved(cards, gone), headroom_mib)
     if isinstance(placement, Refusal):
         return placement
-    return Eviction(gone, placement, _figures(need, cards, placement, gone, headroom_mib))
+    figures = (
+        _figures(need, cards, placement, gone, headroom_mib) if need.memory_mib or not any(claim) else ()
+    )
+    return Eviction(gone, placement, (*figures, *_of_machine(machine, claim, gone)))
+
+
+class Question(NamedTuple):
+    """Whether there is room for it, on these cards and of the machine."""
+
+    need: Need
+    cards: tuple[Card, ...]
+    headroom_mib: int
+    machine: Machine = UNRECKONED
+    claim: Claim = NOTHING
+
+    def without(self, gone: tuple[Running, ...]) -> Question:
+        """The same once these are gone."""
+        machine = changed(self.machine, [one.frees for one in gone], 1) if any(self.claim) else self.machine
+        return Question(self.need, relieved(self.cards, gone), self.headroom_mib, machine, self.claim)
+
+    def yes(self) -> bool:
+        """The answer."""
+        return fits(self.need, self.cards, self.headroom_mib) and lacks(self.machine, self.claim) is None
 
 
 def spared(one: Running, priority: int | None, now: int) -> str | None:
     """Why it may not be evicted, in words; None = it may be."""
-    if not one.shares:
+    if not one.shares and not any(one.frees):
         return "holds nothing"
     if one.going:
         return "is going"
@@ -111,75 +133,22 @@ def relieved(cards: tuple[Card, ...], gone: Iterable[Running]) -> tuple[Card, ..
     for one in gone:
         for share in one.shares:
             back.setdefault(share.uuid, []).append(share)
-    return tuple(_relieved(card, back.get(card.uuid, [])) for card in cards)
+    return tuple([_relieved(card, back[card.uuid]) if card.uuid in back else card for card in cards])
 
 
 def _relieved(card: Card, back: list[Share]) -> Card:
-    if not back:
-        return card
-    return card._replace(
-        free_mib=card.free_mib + sum(share.memory_mib for share in back),
-        holders=max(0, card.holders - len(back)),
-        held_exclusively=card.held_exclusively and not any(share.exclusive for share in back),
-    )
-
-
-def fewest(
-    may: Iterable[Running], fits: Callable[[tuple[Running, ...]], bool], tries: int = _TRIES
-) -> tuple[Running, ...] | None:
-    """The cheapest set with which `fits` says yes; None when not even all together do.
-
-    Idle ones first: a busy one is in the set only when the idle ones are not enough.
-    """
-    every = sorted(may, key=lambda one: _cost((one,)))
-    idle = tuple(one for one in every if one.busy is False)
-    busy = tuple(one for one in every if one.busy is not False)
-    if fits(idle):
-        return _least(idle, (), fits, tries)
-    if not fits((*idle, *busy)):
-        return None
-    needed = _least(busy, idle, fits, tries)
-    return (*_least(idle, needed, fits, tries), *needed)
-
-
-def _least(
-    some: tuple[Running, ...],
-    always: tuple[Running, ...],
-    fits: Callable[[tuple[Running, ...]], bool],
-    tries: int,
-) -> tuple[Running, ...]:
-    """The cheapest smallest part of `some` that does together with `always`; all of it together is known to do."""
-    for count in range(len(some)):
-        best: tuple[Running, ...] | None = None
-        for chosen in combinations(some, count):
-            tries -= 1
-            if tries < 0:
-                return best or _pruned(some, always, fits)
-            if (best is None or _cost(chosen) < _cost(best)) and fits((*always, *chosen)):
-                best = chosen
-        if best is not None:
-            return best
-    return some
-
-
-def _pruned(
-    some: tuple[Running, ...], always: tuple[Running, ...], fits: Callable[[tuple[Running, ...]], bool]
-) -> tuple[Running, ...]:
-    """Without each, from the dearest on, that is not needed: none too many, though perhaps not the fewest."""
-    kept = some
-    for one in reversed(some):
-        rest = tuple(other for other in kept if other is not one)
-        if fits((*always, *rest)):
-            kept = rest
-    return kept
-
-
-def _cost(chosen: tuple[Running, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
-    """Lowest priorities first, then the longest idle, then by name."""
-    return (
-        tuple(sorted((one.priority for one in chosen), reverse=True)),
-        tuple(-idle for idle in sorted(one.idle_s for one in chosen)),
-        tuple(sorted(one.name for one in chosen)),
+    memory, exclusive = 0, False
+    for share in back:
+        memory += share.memory_mib
+        exclusive = exclusive or share.exclusive
+    return Card(
+        card.uuid,
+        card.number,
+        card.total_mib,
+        card.free_mib + memory,
+        card.reserved_unused_mib,
+        card.held_exclusively and not exclusive,
+        max(0, card.holders - len(back)),
     )
 
 
@@ -188,7 +157,7 @@ def _figures(
 ) -> tuple[Arithmetic, ...]:
     """needed, and for each card it will be on: room now + freed by each = room then."""
     figures = [
-        Arithmetic("needed_mib", need.memory_mib),
+        Arithmetic("needed_mib", sum(placement.shares) if need.by_card else need.memory_mib),
         Arithmetic("headroom_mib", headroom_mib),
         Arithmetic("per_card_mib", placement.memory_mib),
     ]
@@ -206,4 +175,20 @@ def _figures(
                 figures.append(Arithmetic(f"gpu{card.number}_freed_by_{one.name}_mib", freed))
                 now += freed
         figures.append(Arithmetic(f"gpu{card.number}_room_then_mib", now))
+    return tuple(figures)
+
+
+def _of_machine(machine: Machine, claim: Claim, gone: tuple[Running, ...]) -> tuple[Arithmetic, ...]:
+    """Of memory and cores, where they are claimed: room now + freed by each = room then."""
+    figures = []
+    for name, unit, at in (("memory", "mib", 0), ("cpu", "milli", 1)):
+        now = machine[at]
+        if not claim[at] or now is None:
+            continue
+        figures += [Arithmetic(f"{name}_needed_{unit}", claim[at]), Arithmetic(f"{name}_room_{unit}", now)]
+        for one in gone:
+            if one.frees[at]:
+                figures.append(Arithmetic(f"{name}_freed_by_{one.name}_{unit}", one.frees[at]))
+                now += one.frees[at]
+        figures.append(Arithmetic(f"{name}_room_then_{unit}", now))
     return tuple(figures)

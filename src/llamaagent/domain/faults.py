@@ -20,7 +20,7 @@ ASKED = frozenset(
 )
 # The next try would end just so: not tried again until the profile or a file that it names has changed.
 PERMANENT = frozenset({
-    "bad-option", "bad-model", "missing-model", "missing-binary", "missing-secret", "permission",
+    "bad-option", "bad-model", "bad-command", "missing-model", "missing-binary", "missing-secret", "permission",
 })  # fmt: skip
 # Nothing is said about the server: no failure of it, so never counted.
 UNCOUNTED = frozenset({"port-taken"})
@@ -30,6 +30,7 @@ _CRASHES = frozenset({"crash", "failed", "exited", "oom-host"})
 WORDS = {
     "bad-option": "an option was refused",
     "bad-model": "model not loadable",
+    "bad-command": "command not in its image",
     "missing-model": "model file missing",
     "missing-binary": "llama-server missing",
     "missing-secret": "secret missing",

@@ -20,6 +20,41 @@ class MachineMemory(NamedTuple):
     headroom_mib: int
 
 
+class Claim(NamedTuple):
+    """What a launch claims of the machine, or what comes back of it when one ends. 0: nothing."""
+
+    memory_mib: int = 0
+    cpu_milli: int = 0
+
+
+class Machine(NamedTuple):
+    """What may still be promised of the machine. None: nobody reckons with it."""
+
+    memory_mib: int | None = None
+    cpu_milli: int | None = None
+
+
+NOTHING, UNRECKONED = Claim(), Machine()
+
+
+def lacks(machine: Machine, claim: Claim) -> str | None:
+    """The reason word for what the machine has too little of, memory first; None when it has enough."""
+    if claim.memory_mib and machine.memory_mib is not None and claim.memory_mib > machine.memory_mib:
+        return "memory"
+    if claim.cpu_milli and machine.cpu_milli is not None and claim.cpu_milli > machine.cpu_milli:
+        return "cpu"
+    return None
+
+
+def changed(machine: Machine, claims: Iterable[Claim], sign: int) -> Machine:
+    """The machine after these were given (-1) or came back (+1)."""
+    memory, cpus = machine
+    for claim in claims:
+        memory = None if memory is None else memory + sign * claim.memory_mib
+        cpus = None if cpus is None else cpus + sign * claim.cpu_milli
+    return Machine(memory, cpus)
+
+
 def memory_refusal(
     declared_mib: int,
     measured_mib: int | None,

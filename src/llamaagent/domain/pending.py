@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from llamaagent.domain.settings import Settings
 
-_SETTINGS = {
-    "cache.enabled": "cache_enabled",
-}
 _REPORTS = ("logo", "links", "sections", "templates", "after")
 
 
 def pending_in_settings(settings: Settings) -> tuple[str, ...]:
     """Dotted keys of the settings that differ from their defaults without any effect yet."""
-    default = Settings()
-    found = [key for key, field in _SETTINGS.items() if getattr(settings, field) != getattr(default, field)]
-    reports = [
-        f"reports.{f}" for f in _REPORTS if getattr(settings.reports, f) != getattr(default.reports, f)
-    ]
-    return (*found, *reports)
+    default = Settings().reports
+    return tuple(f"reports.{f}" for f in _REPORTS if getattr(settings.reports, f) != getattr(default, f))

@@ -67,7 +67,7 @@ REASONS = (
     "disk",  # a download would fill the disk
     "on-cpu",  # it has a card, and nothing of it is on one
     "quota",  # a limit of its project stands in the way
-    "unsupported",  # declared, but this version does not launch that kind
+    "unsupported",  # declared, but what is here cannot launch it
     "reboot",  # the machine was started again since
     "not-launched",  # the agent died between its intent and the spawn
     "lost",  # gone, and nobody could record how
@@ -85,7 +85,7 @@ REASONS = (
     "queued",  # it would fit, but others wait in front of it for that room
 )
 # A launch held for one of these waits for room; between them it does not lose its place in the line.
-ROOM = frozenset({"gpu-memory", "gpu-releasing", "evicted", "queued"})
+ROOM = frozenset({"gpu-memory", "gpu-releasing", "memory", "cpu", "evicted", "queued"})
 
 
 class Arithmetic(NamedTuple):
@@ -112,6 +112,11 @@ class Action(NamedTuple):
         tuple[str, int], ...
     ] = ()  # START: where it goes; WAIT: where it will go; uuid and MiB of each
     partner: str | None = None  # EVICT: for which profile
+
+
+def is_change(action: Action) -> bool:
+    """Whether it stops a launch only so that another one of the same profile takes its place."""
+    return action.kind == STOP and action.reason in {"update", "restart"}
 
 
 class Plan(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from llamaagent.domain.admission import Card, Need, Placement, place, room
-from llamaagent.domain.eviction import Running, fewest, relieved, spared
+from llamaagent.domain.admission import Card, Need, fits, room
+from llamaagent.domain.eviction import Question, Running, spared
+from llamaagent.domain.fewest import fewest
+from llamaagent.domain.hostroom import NOTHING, UNRECKONED, Claim, Machine, lacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,31 +22,48 @@ def would_fit(
     *,
     headroom_mib: int,
     priority: int,
+    machine: Machine = UNRECKONED,
+    claim: Claim = NOTHING,
 ) -> str:
     """Say what is lacking: how much less it would have to need, whose going would do and why they stay."""
     told = []
-    most = largest_mib(need, cards, headroom_mib)
-    if 0 < most < need.memory_mib:
-        told.append(f"with {most} MiB or less")
-    holders = [one for one in running if one.shares]
-
-    def fits(gone: tuple[Running, ...]) -> bool:
-        return isinstance(place(need, relieved(cards, gone), headroom_mib), Placement)
-
-    gone = fewest(holders, fits, _TRIES)
+    on_cards = not fits(need, cards, headroom_mib)
+    if on_cards:
+        most = largest_mib(need, cards, headroom_mib)
+        told += [f"with {most} MiB or less"] if 0 < most < need.memory_mib else []
+    short = lacks(machine, claim)
+    told += _with_less(machine, claim)
+    holders = [one for one in running if one.shares or any(one.frees)]
+    gone = fewest(holders, Question(need, cards, headroom_mib, machine, claim), _TRIES)
     if gone:
         named = [f"{one.name} ({spared(one, priority, now) or 'may be evicted'})" for one in gone]
         told.append(f"without {' and '.join(named)}")
-    elif gone is None:
-        empty = tuple(c._replace(free_mib=c.total_mib, reserved_unused_mib=0, holders=0) for c in cards)
-        if isinstance(
-            place(need, tuple(c._replace(held_exclusively=False) for c in empty), headroom_mib), Placement
-        ):
-            told.append("when others than our instances leave the card")
-        else:
-            most = max((room(c, headroom_mib) for c in empty), default=0)
-            told.append(f"on a larger card (the most that one here can give is {most} MiB)")
+    elif gone is None and on_cards:
+        told.append(_beyond_ours(need, cards, headroom_mib))
+    elif gone is None and short is not None:
+        told.append("when other programs than our instances leave it")
     return "; or ".join(told)
+
+
+def _with_less(machine: Machine, claim: Claim) -> list[str]:
+    told = []
+    if machine.memory_mib is not None and 0 < machine.memory_mib < claim.memory_mib:
+        told.append(f"with {machine.memory_mib} MiB of memory or less")
+    if machine.cpu_milli is not None and 0 < machine.cpu_milli < claim.cpu_milli:
+        told.append(f"with {machine.cpu_milli / 1000:g} cores or less")
+    return told
+
+
+def _beyond_ours(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> str:
+    """Not even without all of our instances."""
+    empty = tuple(
+        c._replace(free_mib=c.total_mib, reserved_unused_mib=0, holders=0, held_exclusively=False)
+        for c in cards
+    )
+    if fits(need, empty, headroom_mib):
+        return "when others than our instances leave the card"
+    most = max((room(c, headroom_mib) for c in empty), default=0)
+    return f"on a larger card (the most that one here can give is {most} MiB)"
 
 
 def largest_mib(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> int:
@@ -52,7 +71,7 @@ def largest_mib(need: Need, cards: tuple[Card, ...], headroom_mib: int) -> int:
     low, high = 0, max(need.memory_mib, 0)
     while low < high:
         middle = (low + high + 1) // 2
-        if isinstance(place(need._replace(memory_mib=middle), cards, headroom_mib), Placement):
+        if fits(need._replace(memory_mib=middle, by_card=()), cards, headroom_mib):
             low = middle
         else:
             high = middle - 1

@@ -48,6 +48,19 @@ class Reports(NamedTuple):
     after_timeout_s: int = 60
 
 
+class Catalog(NamedTuple):
+    """Where the catalogue of images comes from."""
+
+    sources: tuple[str, ...] = ("ngc",)  # `ngc`, a registry's address, or an image
+    expires_s: int | None = 86400  # how long an answer counts; None = for ever
+    ngc_api: str = "https://api.ngc.nvidia.com"
+    mirrors: tuple[tuple[str, str], ...] = ()  # registry as images name it, address that is asked instead
+    insecure: tuple[str, ...] = ()  # HOST[:PORT] that may be asked over plain http
+    tokens: tuple[
+        tuple[str, str, str], ...
+    ] = ()  # host, then what the secret is a reference to: env | file, its name
+
+
 class Settings(NamedTuple):
     """One settings file with its host's overlay. Paths are absolute."""
 
@@ -93,10 +106,17 @@ class Settings(NamedTuple):
     git_branch: str | None = None
     prometheus_textfile: str | None = None
     access_read: str | None = None
+    catalog: Catalog = Catalog()
     db_enabled: bool = True  # these three come from the environment only
     log_level: str = "INFO"
     log_to_db: bool = True
     origins: tuple[tuple[str, str], ...] = ()  # dotted key -> where its value comes from
+
+
+def unlogged(settings: Settings) -> tuple[str, ...]:
+    """Levels of which the agent stores no line in `logs`."""
+    levels = ("debug", "info", "warning", "error", "critical")
+    return levels[: levels.index(settings.log_level.lower())] if settings.log_to_db else levels
 
 
 class Fault(NamedTuple):

@@ -22,6 +22,9 @@ HELD_WORDS = {
     "unsupported": "not supported yet",
     "not-found": "not running",
     "queued": "waits its turn",
+    "no-engine": "no container engine",
+    "missing-image": "image missing",
+    "pulling": "image is being fetched",
 }
 
 NOT_WANTED_WORDS = {"schedule": "outside schedule", "idle": "idle"}

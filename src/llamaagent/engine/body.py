@@ -89,6 +89,8 @@ def labels_of(profile: Profile, wanted: Wanted) -> dict[str, str]:
         label.LAUNCH_ID: wanted.launch_id,
         label.LAUNCH_HASH: profile.launch_hash,
     }
+    if wanted.host_port is not None:
+        mine[label.PORT] = str(wanted.host_port)
     return {**dict(profile.labels), **mine}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import contextmanager
+from threading import Timer
 
-from llamaagent.base.errors import InstallError, ServiceUnavailableError
+from llamaagent.base.errors import ServiceUnavailableError
 from llamaagent.engine.container import read_container, read_event
 from llamaagent.engine.lines import joined, split_lines
 
@@ -40,7 +42,7 @@ class Engine:
 
     @property
     def api(self) -> Any:
-        """The client of the package. Raises EngineError, InstallError."""
+        """The client of the package. Raises EngineError."""
         if self._down is not None:
             raise self._down
         if self._api is None:
@@ -49,13 +51,27 @@ class Engine:
                 raise EngineError(
                     f"engine {self.url}: ssh is not spoken here", hint="forward its socket and name that"
                 )
-            with self._translated():
+            self._knock()
+            with self.translated():
                 made = api_client(
                     base_url=self.url, version="auto", timeout=self._timeout_s, tls=tls(self._certificates)
                 )
                 self._version = made.version()
                 self._api = made
         return self._api
+
+    def _knock(self) -> None:
+        """Whether anybody listens; the package leaves a socket open for each time that nobody does."""
+        path = self.url.removeprefix("unix://")
+        if path == self.url:
+            return
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(self._timeout_s)
+            try:
+                link.connect(path)
+            except OSError as error:
+                self._down = EngineError(f"engine {self.url} does not answer: {error.strerror or error}")
+                raise self._down from error
 
     @property
     def kind(self) -> str:
@@ -79,44 +95,44 @@ class Engine:
 
     def inspect(self, ref: str) -> Container | None:
         """A container by id or name; None when there is none."""
-        with self._translated(missing=True) as answer:
+        with self.translated(missing=True) as answer:
             answer.value = self.api.inspect_container(ref)
         return None if answer.value is None else read_container(answer.value)
 
     def listed(self, labels: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Every container, stopped ones too, as the short listing has them. labels: only those that carry them."""
         filters = {"label": [f"{key}={value}" for key, value in labels.items()]} if labels else None
-        with self._translated() as answer:
+        with self.translated() as answer:
             answer.value = self.api.containers(all=True, filters=filters)
         return answer.value or []
 
     def create(self, name: str, arguments: Mapping[str, Any], host: Mapping[str, Any]) -> str:
         """Make a container and give its id. arguments, host: of the package's `create_container`, `HostConfig`."""
-        with self._translated() as answer:
+        with self.translated() as answer:
             config = self.api.create_host_config(**host)
             answer.value = self.api.create_container(name=name or None, host_config=config, **arguments)
         return str(answer.value["Id"])
 
     def start(self, container_id: str) -> None:
         """Start it; starting what runs is no error."""
-        with self._translated():
+        with self.translated():
             self.api.start(container_id)
 
     def kill(self, container_id: str, signal: str) -> bool:
         """Send a signal, by name or number; False when nothing runs there."""
-        with self._translated(missing=True, conflict=True) as answer:
+        with self.translated(missing=True, conflict=True) as answer:
             self.api.kill(container_id, signal)
             answer.value = True
         return answer.value is True
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Remove it with its anonymous volumes; what is gone, or is just going, is no error."""
-        with self._translated(missing=True, conflict=True):
+        with self.translated(missing=True, conflict=True):
             self.api.remove_container(container_id, v=True, force=force)
 
     def logs(self, container_id: str, *, since: int = 0, tail: int | None = None) -> Iterator[bytes]:
         """Its output with times before the lines, in pieces. since: Unix seconds. Raises EngineError on the way too."""
-        with self._translated(missing=True) as answer:
+        with self.translated(missing=True) as answer:
             answer.value = self.api.logs(
                 container_id,
                 timestamps=True,
@@ -126,12 +142,12 @@ class Engine:
                 tail="all" if tail is None else tail,
             )
         if answer.value is not None:
-            with self._translated(missing=True):
+            with self.translated(missing=True):
                 yield from joined(answer.value)
 
     def image(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it does not have it."""
-        with self._translated(missing=True) as answer:
+        with self.translated(missing=True) as answer:
             answer.value = self.api.inspect_image(name)
         found: dict[str, Any] | None = answer.value
         return found
@@ -148,16 +164,14 @@ class Engine:
 
     def _wait(self, container_id: str, deadline_s: float) -> None:
         """Until it ends, or the time is up: then the engine is well all the same, and is asked that."""
-        import requests.exceptions
-
         try:
             self.api.wait(container_id, timeout=deadline_s)
-        except requests.exceptions.RequestException:
+        except OSError:  # all that the package's own library raises
             self.inspect(container_id)
 
     def images(self) -> list[dict[str, Any]]:
         """Every image that the engine holds, as the short listing has them."""
-        with self._translated() as answer:
+        with self.translated() as answer:
             answer.value = self.api.images()
         return answer.value or []
 
@@ -166,16 +180,24 @@ class Engine:
         filters: dict[str, list[str]] = {"type": ["container"]}
         if labels:
             filters["label"] = [f"{key}={value}" for key, value in labels.items()]
-        with self._translated():
+        with self.translated():
             stream = self.api.events(since=since, until=until, filters=filters, decode=True)
-            for found in stream:
-                event = read_event(found)
-                if event is not None:
-                    yield event
+            # An engine whose clock is behind ours would wait for that time to come, and the package with it.
+            patience = Timer(self._timeout_s, stream.close)
+            patience.daemon = True
+            patience.start()
+            try:
+                for found in stream:
+                    event = read_event(found)
+                    if event is not None:
+                        yield event
+            finally:
+                patience.cancel()
+                stream.close()
 
     def pull(self, image: str) -> Iterator[dict[str, Any]]:
         """Fetch an image; the engine's messages as they come. Raises EngineError."""
-        with self._translated():
+        with self.translated():
             for line in self.api.pull(*_split(image), stream=True, decode=True):
                 if line.get("error"):
                     raise EngineError(f"image {image}: {line['error']}")
@@ -191,10 +213,9 @@ class Engine:
         self.close()
 
     @contextmanager
-    def _translated(self, *, missing: bool = False, conflict: bool = False) -> Iterator[_Answer]:
+    def translated(self, *, missing: bool = False, conflict: bool = False) -> Iterator[_Answer]:
         """The package's errors as ours. missing, conflict: 404 and 409 are answers, not errors."""
         import docker.errors
-        import requests.exceptions
 
         try:
             yield (answer := _Answer())
@@ -208,10 +229,9 @@ class Engine:
             raise
         except (
             docker.errors.DockerException,
-            requests.exceptions.RequestException,
             OSError,
             ValueError,
-        ) as error:
+        ) as error:  # those of requests are OSErrors
             self._down = EngineError(f"engine {self.url} does not answer: {_cause(error)}")
             raise self._down from error
 
@@ -228,8 +248,9 @@ def _package() -> tuple[Any, Any]:
         from docker.api.client import APIClient
         from docker.tls import TLSConfig
     except ImportError as error:
-        raise InstallError(
-            "containers need the package docker", hint="pip install 'llamaagent[containers]'"
+        raise EngineError(
+            "containers need the package docker, which is not installed",
+            hint="pip install 'llamaagent[containers]'",
         ) from error
 
     def tls(folder: str | None) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PREFIX = "io.llamaagent."
 SITE, PROFILE, LAUNCH_ID = f"{PREFIX}site", f"{PREFIX}profile", f"{PREFIX}launch-id"
-PROJECT, LAUNCH_HASH = f"{PREFIX}project", f"{PREFIX}launch-hash"
+PROJECT, LAUNCH_HASH, PORT = f"{PREFIX}project", f"{PREFIX}launch-hash", f"{PREFIX}port"
 _ALIVE = frozenset({"running", "paused", "restarting", "stopping"})
 _LARGEST_SIGNAL = 64
 _CDI = "nvidia.com/gpu="

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _SQL = statements("keyvalue")
 _OWN = re.compile(r"[a-z0-9_]+")
+_YOURS = frozenset({"theme_preference"})  # a user's, though it is named as the agent names its own
 
 
 class ConfigRepository:
@@ -44,6 +45,17 @@ class ConfigRepository:
         encode(value)
         return self._link.write(lambda db: ConfigStore(db).set(key, value, self._clock.now()), False)
 
+    def save(self, values: Mapping[str, Any]) -> bool:
+        """Store several values, all or none; True when that changed anything. Raises BadInputError as `set`."""
+        for key, value in values.items():
+            _refuse_setting(key)
+            check_key(key, value)
+            encode(value)
+        now = self._clock.now()
+        return self._link.write(
+            lambda db: sum(ConfigStore(db).set(key, value, now) for key, value in values.items()) > 0, False
+        )
+
     def unset(self, key: str) -> bool:
         """Remove a key; True when it was there."""
         return self._link.write(lambda db: ConfigStore(db).unset(key), False)
@@ -65,6 +77,9 @@ class MetadataRepository:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value; default when there is none. What an older tool stored as plain text comes as text."""
+        known = self._predefined().get(key) if _OWN.fullmatch(key) else None
+        if known is not None:
+            return known
         rows = self._rows("select_metadata", {"key": key})
         return _value(str(rows[0][0])) if rows else default
 
@@ -82,7 +97,18 @@ class MetadataRepository:
 
     def all(self) -> dict[str, Any]:
         """Every value by key, the agent's too."""
-        return {str(row[0]): _value(str(row[1])) for row in self._rows("list_metadata", {})}
+        stored = {str(row[0]): _value(str(row[1])) for row in self._rows("list_metadata", {})}
+        return {**stored, **self._predefined()}
+
+    def _predefined(self) -> dict[str, Any]:
+        """What the dashboards kept under keys of their own, as it is here: from the tables, never stored."""
+        rows = self._rows("select_predefined", {})
+        keys = ("db_version", "server_start_time", "last_metrics_save")
+        return (
+            {key: value for key, value in zip(keys, rows[0], strict=True) if value is not None}
+            if rows
+            else {}
+        )
 
     def _rows(self, name: str, given: dict[str, Any]) -> list[tuple[Any, ...]]:
         nothing: list[tuple[Any, ...]] = []
@@ -101,7 +127,7 @@ def _value(text: str) -> Any:
 
 
 def _refuse_own(key: str) -> None:
-    if _OWN.fullmatch(key):
+    if _OWN.fullmatch(key) and key not in _YOURS:
         raise BadInputError(f"metadata {key!r} is named as the agent names its own", hint=f"app.{key}")
 
 

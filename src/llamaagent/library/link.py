@@ -109,8 +109,14 @@ def connect(path: str, *, busy_timeout_ms: int) -> Link:
             warn(f"{problem}; it is only read")
             return Link("read-only", connections, problem)
     except _UNAVAILABLE:
+        return in_memory(problem)
+
+
+def in_memory(problem: str, *, told: bool = False) -> Link:
+    """A store that lasts as long as the program, and, unless the user was told, one warning that says why."""
+    if not told:
         warn(f"{problem}; what is stored is kept in memory and gone when this program ends")
-        return Link("memory", MemoryConnections(), problem)
+    return Link("memory", MemoryConnections(), problem)
 
 
 def without() -> Link:

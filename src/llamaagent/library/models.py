@@ -1,4 +1,4 @@
-"""`store.models`: everything known of models, those of profiles and those found on disk."""
+"""`store.models`: everything known of models, those of profiles, those found on disk, those a program stored."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from llamaagent.store.models import ModelStore, list_files
 from llamaagent.store.read import select
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llamaagent.base.clock import Clock
     from llamaagent.library.link import Link
     from llamaagent.store.types import Connection
 
@@ -19,10 +22,10 @@ _NONE: tuple[dict[str, Any], ...] = ()
 
 
 class ModelsRepository:
-    """Rows of the view `v_models`. What a profile says is changed in its YAML."""
+    """Rows of the view `v_models`. What a profile says is changed in its YAML; no pass starts what is stored here."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self._link, self._clock = link, clock
 
     def get_all(self) -> list[dict[str, Any]]:
         """Every model, by name."""
@@ -42,6 +45,49 @@ class ModelsRepository:
         return None
 
     get_by_id = get
+
+    def save(self, model: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Store a model, or put it in the place of the one with its id or name; the row as it is then.
+
+        model: `name`, one of `model_path`, `model_url`, `hf_repo`, `docker_repo`, and, if wanted, `type`, `file_size`,
+        `favorite`, and options of llama-server by any of their names or as `parameters`. None when it could not be
+        stored. Raises BadInputError for what cannot be stored, and for the name of a profile.
+        """
+        from llamaagent.library.modelsaving import save
+
+        return self._written(save(self, model, self._clock.now()))
+
+    def update(self, name: str, updates: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Change some of a model; the row as it is then, None when there is none or it could not be stored.
+
+        An option that is None is removed. Raises BadInputError as `save`; of a profile and of a file that was found
+        only `favorite` can be changed.
+        """
+        from llamaagent.library.modelsaving import needs_no_row, update
+
+        row = self.get(name)
+        if row is None:
+            return None
+        if row["origin"] == "import":
+            return self._written(update(row, updates, self._clock.now()))
+        favorite = needs_no_row(row, updates)
+        if favorite is not None:
+            self.set_favorite(row["id"], favorite)
+        return self.get(row["id"])
+
+    def delete(self, name: str) -> bool:
+        """Forget a stored or imported model, or a file that was found; True when there was one.
+
+        A file that is still on disk is found again by the next scan. Raises BadInputError for a profile.
+        """
+        from llamaagent.library.modelsaving import delete
+
+        row = self.get(name)
+        return row is not None and self._link.write(delete(row), False)
+
+    def _written(self, act: Callable[[Connection], int]) -> dict[str, Any] | None:
+        number = self._link.write(act, 0)
+        return self.get(f"model_{number}") if number else None
 
     def set_favorite(self, name: str, favorite: bool = True) -> bool:
         """Set or clear the mark; True when that changed anything."""

@@ -1,17 +1,21 @@
-"""What is only read: `store.instances`, `metrics`, `stats`, `gpus`, `quotas`. Rows are dicts by column of the views."""
+"""`store.instances`, `metrics`, `stats`, `gpus`, `quotas`: what the agent records, as dicts by column of the views."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from llamaagent.library.when import parsed, seconds
+from llamaagent.sql import statements
 from llamaagent.store.read import select
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llamaagent.base.clock import Clock
     from llamaagent.library.link import Link
     from llamaagent.library.when import When
+    from llamaagent.store.types import Connection
 
 _END = 1 << 62
 _RUNNING = frozenset({"loading", "running", "unhealthy", "stopping"})
@@ -53,7 +57,37 @@ class InstancesRepository(_Reader):
 
 
 class MetricsRepository(_Reader):
-    """The machine over time: the view `metrics`, a row for each pass."""
+    """The machine over time: the view `metrics`, a row for each pass and for each `save`."""
+
+    def __init__(self, link: Link, clock: Clock, path: str) -> None:
+        super().__init__(link)
+        self._clock, self._path = clock, path
+
+    def save(self, metrics: Mapping[str, float | None]) -> bool:
+        """Store what a program measured now, by the columns of the view; the agent's passes do so by themselves.
+
+        False when it could not be stored, or this second has a row already. Raises BadInputError for another key, or
+        what is no number.
+        """
+        from llamaagent.library.recording import store_metrics
+
+        folder = os.path.dirname(self._path) or "."
+        return self._link.write(lambda db: store_metrics(db, metrics, folder, self._clock.now()), False)
+
+    def prune(self, max_records: int = 10_000) -> int:
+        """Delete all but the newest rows, which stay in the roll-ups; how many went. Passes do so by `retention`."""
+        from llamaagent.domain.settings import Settings
+        from llamaagent.retain.byhand import Wanted, cut_all, cuts
+        from llamaagent.retain.rollup import roll_up
+
+        def act(db: Connection) -> int:
+            roll_up(db, self._clock)
+            now = self._clock.now()
+            found = cuts(db, Settings(), now, Wanted(keep=max(0, max_records)))
+            wanted = [cut for cut in found if cut.table in {"system_samples", "gpu_samples"}]
+            return cut_all(db, wanted, now)["system_samples"]
+
+        return self._link.work(act, 0)
 
     def get_history(
         self, limit: int = 100, *, since: When = 0, until: When | None = None
@@ -69,6 +103,31 @@ class MetricsRepository(_Reader):
 
 class StatsRepository(_Reader):
     """Finished requests, in figures and one by one. model: a profile, a model's name or its path."""
+
+    def __init__(self, link: Link, clock: Clock) -> None:
+        super().__init__(link)
+        self._clock = clock
+
+    def record_generation(
+        self,
+        model_path: str,
+        response: object = None,
+        config: object = None,
+        cache_hit: bool = False,
+        **figures: Any,
+    ) -> bool:
+        """Store a generation that the agent cannot see; False when it could not be stored.
+
+        Requests to the agent's servers are counted from their logs already. response: llama-server's JSON, or an object
+        with `prompt_tokens`, `generated_tokens`, `generation_time_ms`, and so on (also below `stats`); config: one with
+        `temperature`, `max_tokens`; figures: the same by name. Raises BadInputError for one that is not known.
+        """
+        from llamaagent.library.recording import generation_row
+
+        now = self._clock.now()
+        row = generation_row(model_path, response, config, figures, cache_hit=cache_hit, now=now)
+        sql = statements("library").insert_generation
+        return self._link.write(lambda db: db.execute(sql, row) is not None, False)
 
     def get_summary(
         self, model: str | None = None, since: When = 0, until: When | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from llamaagent.library.byname import ByName
+from llamaagent.library.cache import CacheRepository
 from llamaagent.library.keyvalues import ConfigRepository, MetadataRepository
 from llamaagent.library.logs import LogsRepository
 from llamaagent.library.models import ModelsRepository
@@ -15,6 +17,7 @@ from llamaagent.library.readers import (
     QuotasRepository,
     StatsRepository,
 )
+from llamaagent.library.together import Together
 from llamaagent.sql import statements
 
 if TYPE_CHECKING:
@@ -28,19 +31,21 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 
-class Store:
+class Store(ByName):
     """Repositories over one database. Every method may be called from any thread; `with` closes it."""
 
     def __init__(self, path: str, link: Link, clock: Clock, *, log_level: str, log_to_db: bool) -> None:
         self.path = path
         self._link = link
+        self._together = Together(link)
+        self.cache = CacheRepository(link, clock)
         self.config = ConfigRepository(link, clock)
         self.metadata = MetadataRepository(link, clock)
         self.logs = LogsRepository(link, clock, level=log_level, enabled=log_to_db)
-        self.models = ModelsRepository(link)
+        self.models = ModelsRepository(link, clock)
         self.instances = InstancesRepository(link)
-        self.metrics = MetricsRepository(link)
-        self.stats = StatsRepository(link)
+        self.metrics = MetricsRepository(link, clock, path)
+        self.stats = StatsRepository(link, clock)
         self.gpus = GpusRepository(link)
         self.quotas = QuotasRepository(link)
 
@@ -54,6 +59,16 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<llamaagent store {self.path} ({self.kind})>"
+
+    @property
+    def together(self) -> Together:
+        """The way for small writes of many threads, for the parts of this package."""
+        return self._together
+
+    @property
+    def link(self) -> Link:
+        """The way to the database, for the parts of this package."""
+        return self._link
 
     @property
     def kind(self) -> str:

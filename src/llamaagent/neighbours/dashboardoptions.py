@@ -108,6 +108,11 @@ def options_of(
     return Options(canonical.args, leftovers, tuple(lost))
 
 
+def is_column(name: str) -> bool:
+    """Whether it is one of the columns that are options."""
+    return name in _COLUMNS or name in {"mmap", "mlock"}
+
+
 def by_name(name: str) -> str:
     """The option that a free name means: a column's, else as it is."""
     column = _COLUMNS.get(name)

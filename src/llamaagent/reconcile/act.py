@@ -44,9 +44,9 @@ def perform(
     row = rows.get(action.profile)
     follows(row.status if row is not None else None, action)
     now = ctx.clock.now()
-    if action.kind in {act.HOLD, act.WAIT} and _is_ours(row, profiles[action.profile]):
-        return _hold(ctx, action, row, profiles[action.profile], now)
-    if action.kind in {act.ADOPT, act.HOLD}:  # of a server that somebody else runs
+    if action.kind in {act.HOLD, act.WAIT}:
+        return _not_now(ctx, action, row, profiles[action.profile], now)
+    if action.kind == act.ADOPT:  # of a server that somebody else runs
         return _watch(ctx, action, row, profiles[action.profile], now)
     if action.kind == act.START:
         done = _start(ctx, action, row, profiles[action.profile], borders)
@@ -58,7 +58,7 @@ def perform(
         return action
     elif action.kind == act.STUCK:
         return _stuck(ctx, action, row, now)
-    elif action.kind == act.STOP and action.reason == "update" and action.profile in profiles:
+    elif act.is_change(action) and action.profile in profiles:
         done = _change(ctx, action, row, profiles[action.profile], borders, now)
     else:
         done = _with_row(ctx, action, row, profiles.get(action.profile), view, now)
@@ -67,9 +67,14 @@ def perform(
     return done
 
 
-def _is_ours(row: Instance | None, profile: Profile) -> bool:
-    """Whether it is ours to launch: neither declared to be somebody else's, nor theirs while it lives."""
-    return profile.runtime.kind != "external" and (row is None or row.status not in st.LIVE)
+def _not_now(ctx: Context, action: Action, row: Instance | None, profile: Profile, now: int) -> Action:
+    """Held: what is not launched, what runs and is to be launched anew, or what somebody else runs."""
+    lives = row is not None and row.status in st.LIVE
+    if row is not None and lives and row.kind != "external":
+        return _runs_on(ctx, action, row, now)
+    if profile.runtime.kind != "external" and not lives:
+        return _hold(ctx, action, row, profile, now)
+    return _watch(ctx, action, row, profile, now)
 
 
 def _watch(ctx: Context, action: Action, row: Instance | None, profile: Profile, now: int) -> Action:
@@ -94,15 +99,25 @@ def _signal(ctx: Context, row: Instance, name: str) -> None:
 def _change(
     ctx: Context, action: Action, row: Instance, profile: Profile, borders: Borders, now: int
 ) -> Action:
-    """Stop what runs for a changed profile, unless the change cannot be launched: then the old one runs on."""
+    """Stop what runs for a changed profile or a restart, unless that cannot be launched: then the old one runs on."""
     try:
         ask_before_change(ctx, profile, row, borders.gpus())
     except HeldError as error:
-        refused = held(profile, error)._replace(instance_id=row.id)
-        if ctx.journal.note(refused, now):
-            tell(ctx, refused, now)
-        return refused
+        return _runs_on(ctx, held(profile, error)._replace(instance_id=row.id), row, now)
     _stop(ctx, action, row, now)
+    return action
+
+
+def _runs_on(ctx: Context, action: Action, row: Instance, now: int) -> Action:
+    """A change or a restart that is refused, or waits for room: told, and nothing is stopped.
+
+    A restart that is refused is answered with that; it does not happen hours later.
+    """
+    if ctx.journal.note(action, now):
+        tell(ctx, action, now)
+    said = ctx.wishes.overrides().get(row.profile)
+    if action.kind == act.HOLD and said is not None and said.action == "restart" and said.done_ts is None:
+        ctx.wishes.done(row.profile, now)
     return action
 
 

@@ -16,7 +16,8 @@ from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.projection import Expected, margin_mib
 from llamaagent.domain.usable import refused_together, usable
 from llamaagent.launch.identity import boot_id
-from llamaagent.reconcile.gates import HeldError, cards, estimate_mib
+from llamaagent.reconcile.cardroom import cards
+from llamaagent.reconcile.gates import HeldError, estimate_mib
 from llamaagent.reconcile.owners import owners
 from llamaagent.reconcile.projecting import expected
 from llamaagent.store.memory import MemoryStore
@@ -24,6 +25,8 @@ from llamaagent.store.supervision import MemoryKey, SupervisionStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.admission import Need
     from llamaagent.domain.instance import Instance
@@ -38,16 +41,35 @@ RELEASE_S = (
 
 
 class Reckoned(NamedTuple):
-    """What is known of how much GPU memory a launch takes. None: not known."""
+    """What is known of how much GPU memory a launch takes. None: not known.
+
+    measured_mib: the most on any of the cards here; by_card: on cards like each of them, where that differs.
+    """
 
     declared_mib: int | None = None
     measured_mib: int | None = None
     expected: Expected | None = None
     oom_mib: int | None = None
+    by_card: tuple[tuple[str, int | None], ...] = ()
+
+    def on(self, uuids: Iterable[str]) -> Reckoned:
+        """What is known of it on these cards."""
+        if not self.by_card:
+            return self
+        known = dict(self.by_card)
+        measured = [mib for uuid in uuids if (mib := known.get(uuid)) is not None]
+        return self._replace(measured_mib=max(measured, default=None), by_card=())
+
+    @property
+    def needed_by_card(self) -> tuple[tuple[str, int], ...]:
+        """What is reserved for it where it is alone on each card; () where that is the same for all."""
+        return tuple((uuid, self.on((uuid,)).needed_mib) for uuid, _ in self.by_card)
 
     @property
     def needed_mib(self) -> int:
         """What is reserved for it."""
+        if self.by_card:
+            return max(mib for _, mib in self.needed_by_card)
         if self.declared_mib is not None:
             least = max(self.declared_mib, self.measured_mib or 0)
         elif self.measured_mib is not None:
@@ -84,7 +106,10 @@ def reckon(
         fit = Expected(estimate_mib(size), "file_size_estimate")
     if key is None:
         return Reckoned(declared, None, fit)
-    return Reckoned(declared, MemoryStore(ctx.db).measured(key), fit, SupervisionStore(ctx.db).out_of(key))
+    measured = MemoryStore(ctx.db).measured_on(key, gpus.cards)
+    differs = tuple(measured.items()) if len(set(measured.values())) > 1 else ()
+    most = max((mib for mib in measured.values() if mib is not None), default=None)
+    return Reckoned(declared, most, fit, SupervisionStore(ctx.db).out_of(key), differs)
 
 
 def place_launch(
@@ -110,7 +135,9 @@ def place_launch(
         found = refused_together(found.uuids) or found
     if isinstance(found, Refusal):
         raise refused(ctx, gpus, need, seen, found, reckoned, rows)
-    return found._replace(arithmetic=(*found.arithmetic, *reckoned.figures())) if found.uuids else found
+    if not found.uuids:
+        return found
+    return found._replace(arithmetic=(*found.arithmetic, *reckoned.on(found.uuids).figures()))
 
 
 def wanted(
@@ -120,6 +147,7 @@ def wanted(
     if gpus.error is not None and profile.resources.gpus != "none":
         raise HeldError("gpu-missing", f"the cards cannot be read: {gpus.error}")
     need = need_of(profile, reckoned.needed_mib, _missing(ctx, profile, gpus))
+    need = need._replace(by_card=reckoned.needed_by_card)
     left = usable(profile.resources.gpus, gpus.cards, gpus.missing)
     if isinstance(left, Refusal):
         raise HeldError(left.reason, left.detail, (*left.arithmetic, *named_holders(ctx, gpus, rows)))

@@ -40,7 +40,7 @@ def begin(ctx: Context, found: Iterable[tuple[Instance, Profile]]) -> Commands:
     verdicts: dict[int, Verdict] = {}
     for row, profile in found:
         try:
-            argv = shlex.split(profile.health.command or "") or [""]
+            argv = [*_inside(row), *(shlex.split(profile.health.command or "") or [""])]
             environment = _environment(ctx, row, profile)
             timeout_s = float(profile.health.timeout_s)
             trials[row.id] = try_out(argv, environment, timeout_s, ctx.clock.monotonic())
@@ -51,8 +51,18 @@ def begin(ctx: Context, found: Iterable[tuple[Instance, Profile]]) -> Commands:
     return Commands(ctx, trials, verdicts)
 
 
+def _inside(row: Instance) -> tuple[str, ...]:
+    """Words that run a command in the container; a process is asked from here."""
+    if row.kind != "container" or row.container_id is None:
+        return ()
+    import sys
+
+    return (sys.executable, "-P", "-m", "llamaagent.engine.execute", row.engine or "", row.container_id)
+
+
 def _environment(ctx: Context, row: Instance, profile: Profile) -> dict[str, str]:
     """The server's own, and where it is to be found; without the names by which its processes are found again."""
+    boxed = row.kind == "container"  # the command gets nothing of this: it is run by a program of ours
     env_file = read_env_file(ctx.settings.env_file) if ctx.settings.env_file and profile.secrets else {}
     made = dict(
         made_environment(
@@ -61,7 +71,7 @@ def _environment(ctx: Context, row: Instance, profile: Profile) -> dict[str, str
             launch_id="",
             state_dir=ctx.places.state,
             runtime_env=profile.runtime.env,
-            secrets=secret_environment(profile.secrets, ctx.environ, env_file),
+            secrets=() if boxed else secret_environment(profile.secrets, ctx.environ, env_file),
         )
     )
     for name in (SITE, LAUNCH_ID):

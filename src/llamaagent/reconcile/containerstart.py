@@ -22,12 +22,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.profile import Profile
+    from llamaagent.domain.sample import GpuSample
     from llamaagent.engine.container import Container
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.fitted import Fitting
     from llamaagent.reconcile.gates import Found
 
 _KEY_FILE = "--api-key-file"
+_NODES = {"amd": ("/dev/kfd", "/dev/dri"), "intel": ("/dev/dri",)}  # where an engine has no request for cards
 # What an engine says when it cannot start, and the word for it; the first that is found.
 _FAULTS = (
     ("port is already allocated", "port-taken"),
@@ -84,14 +86,10 @@ def container_request(
         refuse_unknown(keys.image, told.argv, image_options(ctx, profile, engine, image.id))
     chosen = [card for uuid in found.placement.uuids for card in gpus.cards if card.uuid == uuid]
     others = [card for card in chosen if card.vendor != "nvidia"]
-    variables = visible_variables([card.uuid for card in others], others) if others else ()
-    environment = body.environment_of(dict(profile.runtime.env), variables)
+    environment = _environment(profile, others)
     files = [word for word in (profile.model.path, *(command or ())) if word and visible_path(word)]
-    secrets = tuple(
-        (f"{_secrets_folder(ctx, launch_id)}/{name}", f"{body.SECRETS_FOLDER}/{name}", False)
-        for name, _ in found.secrets
-    )
-    nodes = {"amd": ("/dev/kfd", "/dev/dri"), "intel": ("/dev/dri",)}
+    private = _secrets_folder(ctx, launch_id)
+    secrets = tuple((f"{private}/{n}", f"{body.SECRETS_FOLDER}/{n}", False) for n, _ in found.secrets)
     wanted = body.Wanted(
         launch_id,
         ctx.site_id,
@@ -100,10 +98,9 @@ def container_request(
         found.port,
         (*body.folders(files), *secrets),
         tuple(card.uuid for card in chosen if card.vendor == "nvidia"),
-        tuple(dict.fromkeys(node for card in others for node in nodes.get(card.vendor, ()))),
+        tuple(dict.fromkeys(node for card in others for node in _NODES.get(card.vendor, ()))),
         ctx.settings.log_max_size_bytes or 64 << 20,
     )
-    folder = ensure_private_dir(os.path.join(ctx.places.logs, profile.name))
     return ContainerRequest(
         launch_id,
         profile,
@@ -113,11 +110,23 @@ def container_request(
         image.digest,
         command or image.program,
         environment,
-        os.path.join(folder, f"{ctx.clock.now()}-{launch_id}.log"),
+        new_log(ctx, profile.name, launch_id),
         wanted,
         found.secrets,
         profile.runtime.cwd,
     )
+
+
+def new_log(ctx: Context, profile: str, launch_id: str) -> str:
+    """Path of the log of a new launch; its folder is there."""
+    folder = ensure_private_dir(os.path.join(ctx.places.logs, profile))
+    return os.path.join(folder, f"{ctx.clock.now()}-{launch_id}.log")
+
+
+def _environment(profile: Profile, others: list[GpuSample]) -> tuple[tuple[str, str], ...]:
+    """What the profile says; NVIDIA's cards are chosen by the engine, those of other makers by variables."""
+    variables = visible_variables([card.uuid for card in others], others) if others else ()
+    return body.environment_of(dict(profile.runtime.env), variables)
 
 
 def _command(

@@ -49,6 +49,7 @@ class Context(NamedTuple):
     read_gpus: Callable[[], GpuReading]
     host: HostPaths = HostPaths()
     only: frozenset[str] | None = None  # act for these profiles alone
+    evicts: bool = False  # of others only those that make way for them, because an operator asked
     approved: bool = False  # retirements beyond the guard
     counting: bool = True  # failed probes count: not in the passes of someone who only waits
     checkpoint: Callable[[str], None] = nothing
@@ -57,6 +58,10 @@ class Context(NamedTuple):
     def chosen(self, profile: str) -> bool:
         """Whether this pass acts for the profile."""
         return self.only is None or profile in self.only
+
+    def may_evict(self, profile: str) -> bool:
+        """Whether this pass may stop the profile to make room."""
+        return self.evicts or self.chosen(profile)
 
 
 class Borders(NamedTuple):

@@ -10,13 +10,12 @@ import os
 
 from llamaagent.base.errors import LlamaAgentError
 from llamaagent.base.record import NamedTuple
-from llamaagent.domain.admission import Card, Placement
+from llamaagent.domain.admission import Placement
 from llamaagent.domain.plan import Arithmetic
 from llamaagent.domain.ports import choose_port
 from llamaagent.launch.command import EMBEDDED, resolve_binary
 from llamaagent.launch.environ import read_env_file, secret_environment
 from llamaagent.launch.listeners import listener_pids, port_free
-from llamaagent.reconcile.owners import owners
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.profile import Profile
     from llamaagent.reconcile.cardgate import Reckoned
     from llamaagent.reconcile.context import Context
-    from llamaagent.store.instances import Reservation
+    from llamaagent.reconcile.hostgate import Demand
 
 
 class HeldError(Exception):
@@ -54,11 +53,12 @@ class Found(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """What a profile that nothing else stands in the way of wants of the cards. among: those that it may be given."""
+    """What a profile wants of cards and machine when nothing else stands in its way. among: cards it may be given."""
 
     need: Need
     among: frozenset[str]
     reckoned: Reckoned
+    demand: Demand | None = None  # of the machine
 
 
 def ask(
@@ -118,8 +118,17 @@ def _placed(
     )
 
 
-def asking(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuReading) -> Asking:
-    """Ask everything but the cards, and say what is wanted of them. Raises HeldError; changes nothing."""
+def asking(
+    ctx: Context,
+    profile: Profile,
+    rows: Iterable[Instance],
+    gpus: GpuReading,
+    leaving: Instance | None = None,
+) -> Asking:
+    """Ask everything but for room, and say how much is wanted. Raises HeldError; changes nothing.
+
+    leaving: the launch in whose place it shall come, whose share of the project and whose port count as free.
+    """
     from llamaagent.reconcile.cardgate import wanted
     from llamaagent.reconcile.quotas import ask_project, limits
 
@@ -127,11 +136,16 @@ def asking(ctx: Context, profile: Profile, rows: Iterable[Instance], gpus: GpuRe
     binary = _binary(ctx, profile)
     _, reckoned = _reckoned(ctx, profile, gpus, file, binary)
     need, left = wanted(ctx, profile, gpus, reckoned, rows)
-    ask_project(ctx, profile, limits(ctx, profile.project), gpus)
-    _host(ctx, profile, file, binary)
+    ask_project(ctx, profile, limits(ctx, profile.project), gpus, None if leaving is None else leaving.id)
+    demand = None
+    if _asks_host(profile):
+        from llamaagent.reconcile.hostgate import demand_of
+
+        demand = demand_of(ctx, profile, file, binary)
     _secrets(ctx, profile)
-    _port(ctx, profile, rows)
-    return Asking(need, frozenset(card.uuid for card in left), reckoned)
+    if leaving is None or profile.listen.port not in {None, leaving.port}:
+        _port(ctx, profile, rows if leaving is None else ())
+    return Asking(need, frozenset(card.uuid for card in left), reckoned, demand)
 
 
 def _reckoned(
@@ -155,11 +169,15 @@ def _host(
     leaving: int | None = None,
 ) -> None:
     """The machine's memory, cores and disk, where the profile has to do with them. Raises HeldError."""
-    asked = profile.resources
-    if asked.memory_mib is not None or asked.cpus is not None or profile.model.path is None:
+    if _asks_host(profile):
         from llamaagent.reconcile.hostgate import admit
 
         admit(ctx, profile, file, binary, leaving=leaving)
+
+
+def _asks_host(profile: Profile) -> bool:
+    asked = profile.resources
+    return asked.memory_mib is not None or asked.cpus is not None or profile.model.path is None
 
 
 def _model_file(profile: Profile) -> tuple[int | None, int | None]:
@@ -254,47 +272,3 @@ def _who_holds(port: int) -> str:
 def estimate_mib(size: int | None) -> int:
     """Where neither a fit nor the header says better: the file's size and a fifth for the context."""
     return 0 if size is None else int(size * 1.2 / 1048576) + 1
-
-
-def cards(
-    ctx: Context, gpus: GpuReading, *, leaving: int | None = None, rows: Iterable[Instance] | None = None
-) -> tuple[Card, ...]:
-    """The cards with what is promised on them and not yet taken.
-
-    leaving: an instance that is about to go, whose memory and reservation count as free. rows: the newest row of each
-    profile, where they are known already.
-    """
-    if not gpus.cards:
-        return ()
-    pids = owners(ctx.host, ctx.instances.newest() if rows is None else rows, gpus)
-    reserved = ctx.instances.reservations()
-    if any(r.lease_id is not None for r in reserved):
-        from llamaagent.reconcile.leases import processes_of
-
-        pids |= {pid: -lease for pid, lease in processes_of(ctx, gpus, pids).items()}  # as Reservation.owner
-    made: list[Card] = []
-    for card in gpus.cards:
-        used: dict[int, int] = {}
-        for holder in card.holders:
-            owner = pids.get(holder.pid)
-            if owner is not None:
-                used[owner] = used.get(owner, 0) + (holder.memory_mib or 0)
-        mine = [r for r in reserved if r.uuid == card.uuid and (leaving is None or r.instance_id != leaving)]
-        total = card.memory_total_mib or 0
-        unused = sum(max(0, _promised_mib(r, total) - used.get(r.owner, 0)) for r in mine)
-        free = (
-            card.memory_free_mib if card.memory_free_mib is not None else total - (card.memory_used_mib or 0)
-        )
-        free += used.get(leaving, 0) if leaving is not None else 0
-        reserving = {r.owner for r in mine}  # what is only watched holds memory without a reservation
-        foreign = sum(1 for holder in card.holders if pids.get(holder.pid, -1) not in {*reserving, leaving})
-        exclusive = any(r.exclusive for r in mine)
-        made.append(Card(card.uuid, card.index, total, free, unused, exclusive, len(mine) + foreign))
-    return tuple(made)
-
-
-def _promised_mib(reserved: Reservation, total_mib: int) -> int:
-    """What a reservation takes of a card of this size; a lease without a size takes all of it."""
-    if reserved.memory_mib is None:
-        return total_mib if reserved.lease_id is not None else 0
-    return reserved.memory_mib

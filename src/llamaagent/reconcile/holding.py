@@ -5,6 +5,7 @@ from __future__ import annotations
 from llamaagent.domain import instance as st
 from llamaagent.domain import plan as act
 from llamaagent.domain.eviction import Running, Share
+from llamaagent.domain.hostroom import NOTHING
 from llamaagent.domain.idle import Activity, idle_s
 from llamaagent.reconcile.cardgate import not_back
 from llamaagent.reconcile.owners import owners
@@ -14,7 +15,10 @@ from llamaagent.store.memory import GivenBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llamaagent.collect.gpu import GpuReading
+    from llamaagent.domain.hostroom import Claim
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.plan import Plan
     from llamaagent.domain.profile import Profile
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
     from llamaagent.reconcile.declared import Declared
     from llamaagent.reconcile.observe import View
 
-_AGAIN = frozenset({"update", "restart"})  # stopped only to be launched anew: its room stays its own
+AGAIN = frozenset({"update", "restart"})  # stopped only to be launched anew: its room stays its own
+NO_CLAIMS: Mapping[int, Claim] = {}
 
 
 def running(
@@ -34,8 +39,12 @@ def running(
     view: View,
     gpus: GpuReading,
     plan: Plan,
+    frees: Mapping[int, Claim] = NO_CLAIMS,
 ) -> tuple[Running, ...]:
-    """Every instance of ours that holds room on a card, and what has ended so lately that its memory is not back."""
+    """Every instance of ours that holds room, and what has ended so lately that its memory is not back.
+
+    frees: what comes back of the machine with each instance, where that matters to anybody.
+    """
     held = _shares(ctx, rows, gpus)
     stops = {action.profile: action.reason for action in plan.actions if action.kind == act.STOP}
     dead = {row.id for row in rows if row.status in st.LIVE and _is_dead(view.sights.get(row.id))}
@@ -43,12 +52,13 @@ def running(
     made = []
     for row in rows:
         profile = declared.profiles.get(row.profile)
-        if not held.get(row.id) or row.kind == "external":
+        shares, claim = held.get(row.id, ()), frees.get(row.id, NOTHING)
+        if not (shares or any(claim)) or row.kind == "external":
             continue
-        one = Running(row.profile, row.id, 0, held[row.id], pinned=True)
+        one = Running(row.profile, row.id, 0, shares, pinned=True, frees=claim)
         why = row.stop_reason if row.status == st.STOPPING else stops.get(row.profile)
         goes = row.id in dead or (why is not None and row.reason != "unkillable")
-        one = one._replace(going=goes and why not in _AGAIN, changing=why in _AGAIN)
+        one = one._replace(going=goes and why not in AGAIN, changing=why in AGAIN)
         if profile is not None:
             one = _ruled(ctx, one, row, profile, overrides.get(row.profile))
             one = _used(ctx, one, row, view, activity.get(row.id, Activity()))

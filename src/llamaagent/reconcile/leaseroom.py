@@ -14,9 +14,10 @@ from llamaagent.domain.eviction import Eviction, relieved, spared, victims
 from llamaagent.domain.plan import Arithmetic, Plan
 from llamaagent.domain.usable import refused_together, usable
 from llamaagent.reconcile.cardgate import not_back
+from llamaagent.reconcile.cardroom import cards
 from llamaagent.reconcile.context import Borders
 from llamaagent.reconcile.evicting import eviction_of
-from llamaagent.reconcile.gates import HeldError, cards
+from llamaagent.reconcile.gates import HeldError
 from llamaagent.reconcile.holding import running
 from llamaagent.reconcile.leases import ROOM_HELPS, grant, placed, read_cards, refused
 from llamaagent.reconcile.passes import carry_out, glance

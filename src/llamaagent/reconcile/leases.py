@@ -10,7 +10,8 @@ from llamaagent.domain.quota import ON_CARDS, exceeded
 from llamaagent.domain.usable import refused_together, usable
 from llamaagent.launch.identity import alive, boot_id, other_namespace, read_stat
 from llamaagent.reconcile.cardgate import named_holders
-from llamaagent.reconcile.gates import HeldError, cards
+from llamaagent.reconcile.cardroom import cards
+from llamaagent.reconcile.gates import HeldError
 from llamaagent.reconcile.quotas import limits, place_on_cards, refuse, usage, windows_of
 from llamaagent.store.audit import AuditStore
 from llamaagent.store.leases import LeaseStore

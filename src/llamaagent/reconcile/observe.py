@@ -46,26 +46,14 @@ def observe(
     deadline_s: float,
     probes: Probes | None = None,
 ) -> View:
-    """Look at every live row once. deadline_s: for all answers together.
+    """Look at every live row once; one of which nothing can be known now has no sight.
 
-    probes: what this pass has asked already, beyond health; None = nothing but health and counters is asked.
+    deadline_s: for all answers together. probes: what this pass has asked already, beyond health; None = nothing but
+    health and counters is asked.
     """
-    live = [row for row in rows if row.status in st.LIVE]
-    boot = boot_id(ctx.host)
-    found: dict[str, Found] = {}
-    boxed = [row for row in live if row.kind == "container"]
-    bare = [row for row in live if row.kind != "container"] if boxed else live
-    if any(row.pid is None or other_namespace(row.boot_id, boot) for row in bare):
-        from llamaagent.launch.adopt import find_launched
-
-        found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
-    bodies = {row.id: _body(ctx, row, found.get(row.launch_id or ""), boot) for row in bare}
-    if boxed:
-        from llamaagent.reconcile.containers import look_at
-
-        seen, first = look_at(ctx, boxed, boot)
-        bodies, found = bodies | seen, found | first
-        live = [row for row in live if row.id in bodies]
+    rows, boot = tuple(rows), boot_id(ctx.host)
+    bodies, found = _bodies(ctx, [row for row in rows if row.status in st.LIVE], boot)
+    live = [row for row in rows if row.id in bodies]
     watched = WatchedStore(ctx.db).all()
     alive_rows = [row for row in live if bodies[row.id].server_alive]
     asked = ask(ctx, alive_rows, profiles, deadline_s, watched, probes or Probes(asking=False))
@@ -89,6 +77,24 @@ def observe(
             news += [after] if after != before else []
         sights[row.id] = sight
     return View(boot, sights, asked.counters, found, tuple(news), own)
+
+
+def _bodies(ctx: Context, live: list[Instance], boot: str) -> tuple[dict[int, Sight], dict[str, Found]]:
+    """Processes and containers by row, and what was found of launches whose pid is not stored."""
+    found: dict[str, Found] = {}
+    boxed = [row for row in live if row.kind == "container"]
+    bare = [row for row in live if row.kind != "container"] if boxed else live
+    if any(row.pid is None or other_namespace(row.boot_id, boot) for row in bare):
+        from llamaagent.launch.adopt import find_launched
+
+        found = {one.launch_id: one for one in find_launched(ctx.site_id, ctx.host)}
+    bodies = {row.id: _body(ctx, row, found.get(row.launch_id or ""), boot) for row in bare}
+    if boxed:
+        from llamaagent.reconcile.containers import look_at
+
+        seen, first = look_at(ctx, boxed, boot)
+        return bodies | seen, found | first
+    return bodies, found
 
 
 def _in_its_image(sight: Sight, profile: Profile | None) -> Sight:

@@ -184,7 +184,7 @@ def _line_up(
     ctx: Context, plan: Plan, declared: Declared, rows: tuple[Instance, ...], view: View, asked: _Asked
 ) -> Plan:
     """The plan with its starts in a fair order; what does not fit waits, and somebody may have to make way for it."""
-    if all(action.kind != act.START for action in plan.actions):
+    if not any(action.kind == act.START or act.is_change(action) for action in plan.actions):
         return plan
     from llamaagent.reconcile.queueing import line_up
 

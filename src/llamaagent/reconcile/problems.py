@@ -28,7 +28,7 @@ _KEY = "problems"
 _CURSOR = (
     "problems_decision"  # the last decision that was looked at for what came and went between two passes
 )
-_FIGURES = act.ROOM | {"memory", "disk"}  # reasons whose details differ from pass to pass
+_FIGURES = act.ROOM | {"disk"}  # reasons whose details differ from pass to pass
 _DISK_RELIEF_PERCENT = 110  # of the headroom must be free before a short disk is short no more
 
 

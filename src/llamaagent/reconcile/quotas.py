@@ -18,7 +18,8 @@ from llamaagent.domain.quota import (
     in_force,
     sentence,
 )
-from llamaagent.reconcile.gates import HeldError, cards
+from llamaagent.reconcile.cardroom import cards
+from llamaagent.reconcile.gates import HeldError
 from llamaagent.store.quotas import QuotaStore
 from llamaagent.store.samples import LIMITS_KEY, limits_text
 

@@ -126,6 +126,8 @@ def _store_requests(ctx: Context, readings: Iterable[Reading]) -> dict[int, int]
     asked: dict[int, int] = {}
     for reading in readings:
         asked[reading.position.id] = asked.get(reading.position.id, 0) + reading.store(ctx)
+    for instance, rows in ctx.samples.settle_claims().items():
+        asked[instance] = asked.get(instance, 0) + rows
     return asked
 
 
@@ -284,4 +286,15 @@ def _who(pid: int, ctx: Context) -> tuple[str | None, str | None]:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
-    return user, words[0].decode("utf-8", "replace")[:200] or None
+    command = words[0].decode("utf-8", "replace")[:200]
+    box = _container_of(folder)
+    return user, f"{command} in container {box}" if box else command or None
+
+
+def _container_of(folder: str) -> str | None:
+    """The short id of the container that a process is in."""
+    from llamaagent.collect.files import read_file
+    from llamaagent.engine.foreign import container_of
+
+    found = container_of((read_file(f"{folder}/cgroup", 65536) or b"").decode("utf-8", "replace"))
+    return found[:12] if found else None

@@ -144,12 +144,7 @@ def _intent(
     git: tuple[str | None, int | None],
 ) -> Intent:
     """The row as it is committed before anything is spawned."""
-    prefix = profile.arg("api-prefix")
-    cpus = profile.resources.cpus
-    process = isinstance(request, LaunchRequest)
-    environment = (
-        _shown(request.environment, profile, found.secrets) if process else dict(request.environment)
-    )
+    prefix, cpus = profile.arg("api-prefix"), profile.resources.cpus
     intent = Intent(
         launch_id=request.launch_id,
         launch_hash=profile.launch_hash,
@@ -167,10 +162,10 @@ def _intent(
         model_path=profile.model.path,
         model_size_bytes=found.model_size_bytes,
         model_mtime_ns=found.model_mtime_ns,
-        binary=found.binary if process else None,
-        binary_identity=file_identity(found.binary) if process else found.binary,
+        binary=found.binary,
+        binary_identity=file_identity(found.binary),
         argv=json.dumps(list(request.argv)),
-        environment=json.dumps(environment),
+        environment=json.dumps(_shown(request.environment, profile, found.secrets)),
         working_directory=request.cwd,
         api_prefix=prefix if isinstance(prefix, str) else None,
         scheme="https" if profile.arg("ssl-cert-file") is not None else "http",
@@ -181,9 +176,15 @@ def _intent(
         inputs=json.dumps(identities(ctx, profile, found.binary)),
         oom_kills=read_oom_kills(ctx.host),
     )
-    if isinstance(request, LaunchRequest):
-        return intent
+    return intent if isinstance(request, LaunchRequest) else _boxed(intent, request, found)
+
+
+def _boxed(intent: Intent, request: ContainerRequest, found: Found) -> Intent:
+    """The same with what only a container has."""
     return intent._replace(
+        binary=None,
+        binary_identity=found.binary,
+        environment=json.dumps(dict(request.environment)),
         container_name=request.name,
         image=request.image,
         image_digest=request.image_digest,

@@ -18,6 +18,7 @@ from llamaagent.engine.client import EngineError
 from llamaagent.engine.lines import unix_ns
 from llamaagent.launch.identity import boot_id, identify
 from llamaagent.reconcile.containergate import engine_for
+from llamaagent.reconcile.containerstart import new_log
 from llamaagent.reconcile.gates import HeldError, estimate_mib
 from llamaagent.store.containers import ContainerStore
 from llamaagent.store.intent import Claim
@@ -26,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.engine.client import Engine
@@ -76,39 +78,58 @@ def adopt_containers(ctx: Context, declared: Declared) -> bool:
 def _adopt(
     ctx: Context, declared: Declared, rows: dict[str, Instance], found: Container, engine: Engine
 ) -> bool:
-    """False: its profile has another live launch, and this one is left to `doctor`."""
-    name = found.labels.get(label.PROFILE, "")
-    row = rows.get(name)
+    """False: its profile has another live launch, and this one is left to `doctor`; or its cards do not answer now."""
+    name, now = found.labels.get(label.PROFILE, ""), ctx.clock.now()
+    row, profile = rows.get(name), declared.profiles.get(name)
     if row is not None and row.status in st.LIVE:
         return False
-    now, boot = ctx.clock.now(), boot_id(ctx.host)
+    gpus = ctx.read_gpus() if found.gpus else None
+    if gpus is not None and gpus.error is not None:
+        return False  # without a claim others would be put on its cards; nothing is launched there meanwhile either
+    given = {**_launch(ctx, found, profile, now), **_box(found, engine)}
+    action = act.Action(act.ADOPT, name, None, "adopted", f"container {found.name} was found without a row")
+    with ctx.db:
+        if row is not None and row.status == st.CREATED:
+            let_go = act.Action(act.CANCEL, name, row.id, "adopted", status=st.STOPPED)
+            ctx.instances.ended(row, let_go, None, None, now, now)
+        ctx.instances.adopt(given, _claims(ctx, found, profile, gpus), action, now)
+        ctx.samples.log("warning", name, f"adopted container {found.name}: its row was lost", now, "decision")
+    rows[name] = next(one for one in ctx.instances.newest() if one.profile == name)
+    return True
+
+
+def _launch(ctx: Context, found: Container, profile: Profile | None, now: int) -> dict[str, object]:
+    """What a process would have as well."""
+    boot, port = boot_id(ctx.host), found.labels.get(label.PORT, "")
     server = identify(found.pid or 0, ctx.host, boot=boot)
-    profile = declared.profiles.get(name)
+    name, launch_id = found.labels.get(label.PROFILE, ""), found.labels.get(label.LAUNCH_ID)
     started = unix_ns(found.started)
-    inside = str((profile.runtime.port if profile is not None else None) or "")
-    first = next(iter(found.ports.values()), None) if profile is None else None
-    outer = found.ports.get(inside) or first
-    last = ctx.instances.ports().get(name)
-    given: dict[str, object] = {
+    return {
         "kind": "container",
         "profile": name,
-        "launch_id": found.labels.get(label.LAUNCH_ID),
+        "launch_id": launch_id,
         "project": found.labels.get(label.PROJECT, "default"),
         "detail": "found alive without a row",
         "launch_hash": found.labels.get(label.LAUNCH_HASH),
         "profile_hash": profile.profile_hash if profile is not None else None,
-        "host": profile.listen.host if profile is not None else None,
-        "port": int(outer) if outer and outer.isdigit() else _told_port(profile, last),
+        "host": profile.listen.host if profile is not None and port else None,
+        "port": int(port) if port.isdigit() else None,
         "boot_id": boot,
         "pid": server.pid if server is not None else None,
         "start_ticks": server.start_ticks if server is not None else None,
         "wrapper_pid": None,
         "wrapper_start_ticks": None,
-        "log_path": os.path.join(ctx.places.logs, name, f"{now}-{found.labels.get(label.LAUNCH_ID)}.log"),
+        "log_path": new_log(ctx, name, launch_id or ""),
         "exit_path": None,
         "launched_ts": now if started is None else min(now, started // _NS),
         "argv": "[]",
         "model_path": profile.model.path if profile is not None else None,
+    }
+
+
+def _box(found: Container, engine: Engine) -> dict[str, object]:
+    """What only a container has, as its engine tells it."""
+    return {
         "gpus": json.dumps(list(found.gpus)) if found.gpus else None,
         "container_id": found.id,
         "container_name": found.name,
@@ -119,30 +140,15 @@ def _adopt(
         "memory_limit_mib": found.memory_bytes >> 20 if found.memory_bytes else None,
         "cpu_limit_milli": found.cpu_milli,
     }
-    action = act.Action(act.ADOPT, name, None, "adopted", f"container {found.name} was found without a row")
-    with ctx.db:
-        if row is not None and row.status == st.CREATED:
-            let_go = act.Action(act.CANCEL, name, row.id, "adopted", status=st.STOPPED)
-            ctx.instances.ended(row, let_go, None, None, now, now)
-        claims = _claims(ctx, found, profile)
-        ctx.instances.adopt(given, claims, action, now)
-        ctx.samples.log("warning", name, f"adopted container {found.name}: its row was lost", now, "decision")
-    os.makedirs(os.path.dirname(str(given["log_path"])), mode=0o700, exist_ok=True)
-    rows[name] = next(one for one in ctx.instances.newest() if one.profile == name)
-    return True
 
 
-def _told_port(profile: Profile | None, last: int | None) -> int | None:
-    if profile is None or not profile.is_server:
-        return None
-    return profile.listen.port or last
-
-
-def _claims(ctx: Context, found: Container, profile: Profile | None) -> tuple[Claim, ...]:
+def _claims(
+    ctx: Context, found: Container, profile: Profile | None, gpus: GpuReading | None
+) -> tuple[Claim, ...]:
     """What it is reckoned to hold: as its profile would have reserved, on the cards that its engine gave it."""
-    if not found.gpus:
+    if gpus is None:
         return ()
-    cards = [c for c in ctx.read_gpus().cards if c.uuid in found.gpus or found.gpus == ("all",)]
+    cards = [c for c in gpus.cards if c.uuid in found.gpus or found.gpus == ("all",)]
     if not cards:
         return ()
     ctx.samples.know_gpus(cards, boot_id(ctx.host), ctx.clock.now())

@@ -34,7 +34,7 @@ def world(
     subjects = []
     for name in sorted(names):
         row = by_name.get(name)
-        if not ctx.chosen(name):
+        if not ctx.chosen(name) and not (ctx.evicts and _makes_way(row)):
             continue
         profile, sight = declared.profiles.get(name), view.sights.get(row.id) if row is not None else None
         subjects.append(
@@ -56,6 +56,11 @@ def world(
             )
         )
     return World(ctx.clock.now(), tuple(subjects), approved(ctx, subjects))
+
+
+def _makes_way(row: Instance | None) -> bool:
+    """Whether it is on its way out for good, evicted or not: whoever waits for its room sees to the end of it."""
+    return row is not None and row.status == st.STOPPING and row.stop_reason not in {"update", "restart"}
 
 
 def _off_card(ctx: Context, rows: Iterable[Instance]) -> Mapping[int, bool]:

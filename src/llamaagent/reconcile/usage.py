@@ -18,8 +18,10 @@ def copy_engine_logs(ctx: Context, live: Iterable[Instance]) -> None:
     """What containers wrote lies with their engines; it comes to where the logs of all others are."""
     boxed = [row for row in live if row.kind == "container"]
     if boxed:
+        from llamaagent.reconcile.containerevents import hear_engines
         from llamaagent.reconcile.containerlogs import copy_log
 
+        hear_engines(ctx, boxed)
         for row in boxed:
             copy_log(ctx, row)
 

@@ -77,9 +77,9 @@ SELECT s.tbl_name AS name, sum(d.pgsize) AS size_bytes, max(d.cells) FILTER (WHE
  GROUP BY 1 ORDER BY 2 DESC;
 
 -- name: list_last_sample
--- When the last pass was: a pass that spares a short disk leaves no sample.
+-- When the last pass was: a pass that spares a short disk leaves no sample, and a sample without a boot is an imported one.
 SELECT max(ts) AS ts
-  FROM (SELECT max(ts) AS ts FROM system_samples
+  FROM (SELECT max(ts) AS ts FROM system_samples WHERE boot_id IS NOT NULL
         UNION ALL
         SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'last_pass_ts');
 
@@ -90,4 +90,4 @@ SELECT status, reason FROM instances WHERE launch_id = :launch_id;
 SELECT ts, clock_step_s FROM system_samples WHERE ts >= :since AND clock_step_s IS NOT NULL ORDER BY ts DESC;
 
 -- name: list_pass_spacing
-SELECT interval_s FROM system_samples WHERE interval_s IS NOT NULL ORDER BY ts DESC LIMIT 50;
+SELECT interval_s FROM system_samples WHERE interval_s IS NOT NULL AND boot_id IS NOT NULL ORDER BY ts DESC LIMIT 50;

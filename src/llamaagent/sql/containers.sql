@@ -11,6 +11,12 @@ SELECT engine_log FROM instances WHERE id = :id;
 -- name: update_engine_log
 UPDATE instances SET engine_log = :engine_log WHERE id = :id;
 
+-- name: select_images
+-- Of what runs in any way.
+SELECT profile, image, image_digest, engine FROM instances
+ WHERE kind = 'container' AND status IN ('loading', 'running', 'unhealthy') AND image IS NOT NULL AND engine IS NOT NULL
+ ORDER BY profile;
+
 -- name: select_launches
 -- Of launch ids, those that have a row; and whether they are over. launches: a JSON array.
 SELECT launch_id, status IN ('stopped', 'error', 'deleted') AND reason IS NOT 'detached'

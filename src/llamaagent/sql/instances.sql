@@ -66,8 +66,8 @@ RETURNING id;
 -- name: update_held
 -- Who waits for room keeps its place in the line, whatever stands in its way just now.
 UPDATE instances
-   SET since_ts = CASE WHEN reason IS :reason OR (reason IN ('gpu-memory', 'gpu-releasing', 'evicted', 'queued')
-                                                  AND :reason IN ('gpu-memory', 'gpu-releasing', 'evicted', 'queued'))
+   SET since_ts = CASE WHEN reason IS :reason OR (reason IN ('gpu-memory', 'gpu-releasing', 'memory', 'cpu', 'evicted', 'queued')
+                                                  AND :reason IN ('gpu-memory', 'gpu-releasing', 'memory', 'cpu', 'evicted', 'queued'))
                        THEN since_ts ELSE :ts END,
        reason = :reason, detail = :detail, profile_hash = :profile_hash, launch_hash = :launch_hash
  WHERE id = :id AND status = 'created' AND (reason IS NOT :reason OR detail IS NOT :detail);

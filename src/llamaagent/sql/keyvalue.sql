@@ -26,3 +26,10 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.up
 
 -- name: delete_metadata
 DELETE FROM metadata WHERE key = :key RETURNING key;
+
+-- name: select_predefined
+-- The version of the schema, since when the oldest server that lives runs, and when the last pass measured.
+SELECT CAST((SELECT max(version) FROM schema_version) AS TEXT) AS db_version,
+       (SELECT min(launched_ts) FROM instances
+         WHERE status IN ('loading', 'running', 'unhealthy', 'stopping')) AS server_start_time,
+       (SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'last_sample_ts') AS last_metrics_save;

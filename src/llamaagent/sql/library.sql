@@ -44,3 +44,42 @@ SELECT * FROM project_quotas ORDER BY project_path;
 -- name: count_entries
 SELECT (SELECT count(*) FROM cache) AS cache_entries, (SELECT coalesce(sum(size_bytes), 0) FROM cache) AS cache_bytes,
        (SELECT count(*) FROM generations) AS stats_entries, (SELECT count(*) FROM logs) AS log_entries;
+
+-- name: select_saved
+SELECT id, name, origin, type, model_path, model_url, hf_repo, docker_repo, file_size_bytes, favorite
+  FROM models WHERE name = :name OR id = :id;
+
+-- name: insert_saved
+INSERT INTO models (name, status, origin, created_at, updated_at) VALUES (:name, 'stopped', 'import', :ts, :ts)
+RETURNING id, name, origin, type, model_path, model_url, hf_repo, docker_repo, file_size_bytes, favorite;
+
+-- name: update_saved
+UPDATE models
+   SET name = :name, type = :type, model_path = :model_path, model_url = :model_url, hf_repo = :hf_repo,
+       docker_repo = :docker_repo, file_size_bytes = :file_size_bytes, favorite = :favorite, updated_at = :ts
+ WHERE id = :id AND origin = :origin;
+
+-- name: delete_saved
+DELETE FROM models WHERE id = :id;
+
+-- name: insert_generation
+INSERT INTO generations (ts, started_ts, model_path, model_name, prompt_tokens, generated_tokens, total_tokens,
+                         prompt_time_ms, generation_time_ms, total_time_ms, prompt_tokens_per_second,
+                         tokens_per_second, temperature, max_tokens, finish_reason, cache_hit, session_id, client)
+VALUES (:ts, :started_ts, :model_path, :model_name, :prompt_tokens, :generated_tokens, :total_tokens,
+        :prompt_time_ms, :generation_time_ms, :total_time_ms, :prompt_tokens_per_second, :tokens_per_second,
+        :temperature, :max_tokens, :finish_reason, :cache_hit, :session_id, 'library');
+
+-- name: insert_metrics
+-- Without a boot: it was no pass of the agent's.
+INSERT INTO system_samples (ts, cpu_cores, cpu_permille, memory_total_mib, memory_used_mib, swap_total_mib,
+                            swap_used_mib, disk_total_mib, disk_used_mib, active_instances, uptime_s)
+VALUES (:ts, :cpu_cores, :cpu_permille, :memory_total_mib, :memory_used_mib, :swap_total_mib, :swap_used_mib,
+        :disk_total_mib, :disk_used_mib, :active_instances, :uptime_s)
+ON CONFLICT DO NOTHING
+RETURNING ts;
+
+-- name: select_totals
+-- What the percentages of a machine are of, from its newest sample that says so.
+SELECT cpu_cores, memory_total_mib, swap_total_mib, disk_total_mib FROM system_samples
+ WHERE memory_total_mib IS NOT NULL ORDER BY ts DESC LIMIT 1;

@@ -58,6 +58,6 @@ SELECT profile AS subject, CAST(avg(r.ts) AS INTEGER) AS ts,
        avg(tokens_per_second), min(tokens_per_second), max(tokens_per_second),
        avg(prompt_tokens_per_second), min(prompt_tokens_per_second), max(prompt_tokens_per_second)
   FROM v_generations AS r
- WHERE profile IS NOT NULL AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
+ WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
  GROUP BY profile, r.ts / :bucket_s
  ORDER BY profile, r.ts / :bucket_s;

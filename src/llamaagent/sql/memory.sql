@@ -1,11 +1,11 @@
 -- What launches really take, what was promised, and what has not come back yet. One statement a heading.
 
 -- name: select_measured
--- The most that launches like this one ever took, on whichever cards. n = 0: a row that only says what was not enough.
-SELECT max(peak_mib) FROM memory_observations
+-- The most that launches like this one ever took, by card (uuids, or 'host') and kind of card. n = 0: a row that only
+-- says what was not enough.
+SELECT gpu, gpu_name, peak_mib FROM memory_observations
  WHERE model_path = :model_path AND model_size_bytes = :model_size_bytes AND model_mtime_ns = :model_mtime_ns
-   AND parameters_hash = :parameters_hash AND build = :build AND n > 0
-   AND (gpu = 'host') = :host;
+   AND parameters_hash = :parameters_hash AND build = :build AND n > 0;
 
 -- name: observe_cards
 -- Kept only of a launch that was healthy: before that it has not taken what it takes.

@@ -77,7 +77,7 @@ SELECT g.ts, g.gpu_id, g.power_mw, s.interval_s, g.memory_total_mib
 -- name: select_tokens
 SELECT coalesce(profile, '?'), sum(coalesce(total_tokens, 0))
   FROM generations
- WHERE project = :project AND ts > :since
+ WHERE project = :project AND ts > :since AND NOT cache_hit  -- an answer from the cache cost nothing
  GROUP BY 1 ORDER BY 1;
 
 -- name: select_projects

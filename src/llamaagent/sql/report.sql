@@ -68,7 +68,8 @@ SELECT profile AS subject, CAST(avg(ts) AS INTEGER) AS ts,
  ORDER BY profile, s.ts / :bucket_s;
 
 -- name: read_request_buckets
--- Requests that ended a minute, 0 where a sample was taken and none ended; speeds as the servers printed them.
+-- Requests that ended a minute, 0 where a sample was taken and none ended; speeds as the servers printed them. Answers
+-- from the cache are no work of a server, here and below.
 WITH sampled AS (
     SELECT profile, s.ts / :bucket_s AS bucket, CAST(avg(s.ts) AS INTEGER) AS ts
       FROM v_report_instance AS s
@@ -80,7 +81,7 @@ WITH sampled AS (
            avg(prompt_tokens_per_second) AS prompt_speed, min(prompt_tokens_per_second) AS prompt_slowest,
            max(prompt_tokens_per_second) AS prompt_fastest
       FROM v_generations AS r
-     WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts
+     WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts
      GROUP BY profile, r.ts / :bucket_s
 )
 -- A full join of the two would compare each bucket with every other.
@@ -157,7 +158,7 @@ SELECT ts, last_ts, count, profile, action, reason, detail, arithmetic
 SELECT ts, prompt_tokens, cached_tokens, generated_tokens, total_time_ms, prompt_tokens_per_second, tokens_per_second,
        finish_reason, truncated
   FROM v_generations
- WHERE profile = :profile
+ WHERE profile = :profile AND NOT cache_hit
  ORDER BY ts DESC, id DESC
  LIMIT :limit;
 
@@ -166,7 +167,7 @@ SELECT profile, count(*) AS requests, coalesce(sum(prompt_tokens), 0) AS prompt_
        coalesce(sum(cached_tokens), 0) AS cached_tokens, coalesce(sum(generated_tokens), 0) AS generated_tokens,
        sum(coalesce(finish_reason = 'cancelled', 0)) AS cancelled
   FROM v_generations AS r
- WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts
+ WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts
  GROUP BY profile
  ORDER BY profile;
 
@@ -174,16 +175,16 @@ SELECT profile, count(*) AS requests, coalesce(sum(prompt_tokens), 0) AS prompt_
 -- The values that 5, 50 and 95 of 100 requests do not exceed, of one figure after the other.
 WITH figures AS (
     SELECT profile, 1 AS figure, tokens_per_second AS value
-      FROM v_generations AS r WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts AND tokens_per_second IS NOT NULL
+      FROM v_generations AS r WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts AND tokens_per_second IS NOT NULL
      UNION ALL
     SELECT profile, 2, prompt_tokens_per_second
-      FROM v_generations AS r WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts AND prompt_tokens_per_second IS NOT NULL
+      FROM v_generations AS r WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts AND prompt_tokens_per_second IS NOT NULL
      UNION ALL
     SELECT profile, 3, total_time_ms
-      FROM v_generations AS r WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts AND total_time_ms IS NOT NULL
+      FROM v_generations AS r WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts AND total_time_ms IS NOT NULL
      UNION ALL
     SELECT profile, 4, generated_tokens
-      FROM v_generations AS r WHERE profile IS NOT NULL AND r.ts >= :from_ts AND r.ts < :to_ts AND generated_tokens IS NOT NULL
+      FROM v_generations AS r WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts AND generated_tokens IS NOT NULL
 ), ranked AS (
     SELECT profile, figure, value,
            row_number() OVER (PARTITION BY profile, figure ORDER BY value) AS place,

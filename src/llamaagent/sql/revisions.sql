@@ -7,6 +7,9 @@ SELECT profile, profile_hash, launch_hash, document, source, line
    AND last_seen_ts = (SELECT max(last_seen_ts) FROM profile_revisions WHERE profile = r.profile)
  ORDER BY profile;
 
+-- name: select_changed_since
+SELECT min(first_seen_ts) FROM profile_revisions WHERE profile = :profile AND launch_hash = :launch_hash;
+
 -- name: select_last_hashes
 -- An empty hash: what this revision configures does not stand in `models` and its tables, which an older program did
 -- not fill; so it is declared once more.
@@ -69,8 +72,8 @@ INSERT INTO models (name, origin, model_path, model_url, docker_repo, hf_repo, c
 VALUES (:name, 'profile', :model_path, :model_url, :docker_repo, :hf_repo, :ts, :ts);
 
 -- name: delete_model
--- Its configuration goes with it; launches keep their history.
-DELETE FROM models WHERE name = :name AND origin = 'profile';
+-- Declared once or imported; its configuration goes with it, launches keep their history.
+DELETE FROM models WHERE name = :name;
 
 -- name: update_model
 UPDATE models

@@ -19,8 +19,21 @@ VALUES (:ts, :interval_s, :boot_id, :cpu_cores, :cpu_busy_ticks_total, :cpu_tick
   :load_5min_centi, :load_15min_centi, :disk_total_mib, :disk_used_mib, :disk_read_bytes_total,
   :disk_write_bytes_total, :network_rx_bytes_total, :network_tx_bytes_total, :disk_read_bytes, :disk_write_bytes,
   :network_rx_bytes, :network_tx_bytes, :active_instances, :uptime_s, :requests, :clock_step_s)
--- A second pass within a second keeps the first measurement, and loses no request.
-ON CONFLICT (ts) DO UPDATE SET requests = coalesce(requests, 0) + coalesce(excluded.requests, 0);
+-- A second pass within a second, or one in a second that the clock comes by again, keeps the first measurement and loses
+-- no request and no growth; the next difference is taken from its counters, not from those of back then.
+ON CONFLICT (ts) DO UPDATE
+   SET requests = coalesce(requests, 0) + coalesce(excluded.requests, 0), boot_id = excluded.boot_id,
+       cpu_busy_ticks_total = excluded.cpu_busy_ticks_total, cpu_ticks_total = excluded.cpu_ticks_total,
+       disk_read_bytes_total = excluded.disk_read_bytes_total, disk_write_bytes_total = excluded.disk_write_bytes_total,
+       network_rx_bytes_total = excluded.network_rx_bytes_total,
+       network_tx_bytes_total = excluded.network_tx_bytes_total,
+       disk_read_bytes = coalesce(disk_read_bytes + excluded.disk_read_bytes, disk_read_bytes, excluded.disk_read_bytes),
+       disk_write_bytes =
+           coalesce(disk_write_bytes + excluded.disk_write_bytes, disk_write_bytes, excluded.disk_write_bytes),
+       network_rx_bytes =
+           coalesce(network_rx_bytes + excluded.network_rx_bytes, network_rx_bytes, excluded.network_rx_bytes),
+       network_tx_bytes =
+           coalesce(network_tx_bytes + excluded.network_tx_bytes, network_tx_bytes, excluded.network_tx_bytes);
 
 -- name: upsert_gpu
 -- failed: why the card gives nothing until it was reset, NULL = it is well.
@@ -97,7 +110,20 @@ VALUES (:ts, :instance_id, :cpu_ticks_total, :cpu_permille, :rss_kib, :threads, 
   :predicted_ms_total, :decode_total, :prompt_tokens, :predicted_tokens, :prompt_ms, :predicted_ms,
   :requests_processing, :requests_deferred, :gpu_memory_mib, :gpu_utilization_percent, :health_ms,
   :network_rx_bytes_total, :network_tx_bytes_total)
-ON CONFLICT (ts, instance_id) DO NOTHING;
+ON CONFLICT (ts, instance_id) DO UPDATE
+   SET cpu_ticks_total = excluded.cpu_ticks_total, read_bytes_total = excluded.read_bytes_total,
+       write_bytes_total = excluded.write_bytes_total, prompt_tokens_total = excluded.prompt_tokens_total,
+       predicted_tokens_total = excluded.predicted_tokens_total, prompt_ms_total = excluded.prompt_ms_total,
+       predicted_ms_total = excluded.predicted_ms_total, decode_total = excluded.decode_total,
+       network_rx_bytes_total = excluded.network_rx_bytes_total,
+       network_tx_bytes_total = excluded.network_tx_bytes_total,
+       read_bytes = coalesce(read_bytes + excluded.read_bytes, read_bytes, excluded.read_bytes),
+       write_bytes = coalesce(write_bytes + excluded.write_bytes, write_bytes, excluded.write_bytes),
+       prompt_tokens = coalesce(prompt_tokens + excluded.prompt_tokens, prompt_tokens, excluded.prompt_tokens),
+       predicted_tokens =
+           coalesce(predicted_tokens + excluded.predicted_tokens, predicted_tokens, excluded.predicted_tokens),
+       prompt_ms = coalesce(prompt_ms + excluded.prompt_ms, prompt_ms, excluded.prompt_ms),
+       predicted_ms = coalesce(predicted_ms + excluded.predicted_ms, predicted_ms, excluded.predicted_ms);
 
 -- name: insert_generation
 INSERT INTO generations (ts, started_ts, instance_id, profile, project, model_path, model_name, slot_id, task_id,
@@ -110,6 +136,14 @@ SELECT :ts, :started_ts, i.id, i.profile, i.project, coalesce(i.model_path, ''),
   'unknown', :is_child, :truncated
   FROM instances AS i WHERE i.id = :instance_id
 ON CONFLICT DO NOTHING;
+
+-- name: has_claims
+SELECT 1 FROM generation_claims LIMIT 1;
+
+-- name: select_claimed
+-- Whether llamaagent itself asked this server: claims that wait for their rows, rows that wait for their requests.
+SELECT EXISTS (SELECT 1 FROM generation_claims WHERE instance_id = :instance_id),
+       EXISTS (SELECT 1 FROM generations WHERE instance_id = :instance_id AND task_id IS NULL);
 
 -- name: insert_log
 INSERT INTO logs (ts, level, source, category, message, context_json)

@@ -28,6 +28,12 @@ from llamaagent.store.upgrade import (
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
 
+class Database(apsw.Connection):
+    """A connection. unlogged: levels of the agent's own log that it stores no line of."""
+
+    unlogged: tuple[str, ...] = ()
+
+
 def open_database(
     path: str,
     *,
@@ -35,7 +41,7 @@ def open_database(
     create: bool = True,
     busy_timeout_ms: int = 10_000,
     shared_group: str | None = None,
-) -> apsw.Connection:
+) -> Database:
     """Open the database at path, up to date and with every safety on.
 
     write: a connection for writing, whose `with db:` begins IMMEDIATE transactions; else a read-only one,
@@ -177,7 +183,7 @@ def _is_empty(db: apsw.Connection) -> bool:
     return db.execute(statements("database").count_objects).fetchone() == (0,)
 
 
-def _open_reader(path: str, busy_timeout_ms: int) -> apsw.Connection:
+def _open_reader(path: str, busy_timeout_ms: int) -> Database:
     db = _connect(path, apsw.SQLITE_OPEN_READONLY, busy_timeout_ms)
     try:
         try:
@@ -209,8 +215,8 @@ def _need_upgrade(path: str, version: int) -> None:
         )
 
 
-def _connect(path: str, flags: int, busy_timeout_ms: int) -> apsw.Connection:
-    db = apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_NOFOLLOW)
+def _connect(path: str, flags: int, busy_timeout_ms: int) -> Database:
+    db = Database(path, flags=flags | apsw.SQLITE_OPEN_NOFOLLOW)
     db.set_busy_timeout(busy_timeout_ms)
     for option, value in (
         (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),

@@ -26,6 +26,15 @@ class LogCursor(NamedTuple):
     size_bytes: int = 0  # of our copy with that line
 
 
+class RunningImage(NamedTuple):
+    """The image of a live container. digest: what its name meant at the launch."""
+
+    profile: str
+    image: str
+    digest: str | None
+    engine: str
+
+
 class ContainerStore:
     """Of one open database."""
 
@@ -53,6 +62,10 @@ class ContainerStore:
         """Of these launches, those that have a row -> whether they are over and done with."""
         given = {"launches": json.dumps(list(launch_ids))}
         return {row[0]: bool(row[1]) for row in self._db.execute(_SQL["select_launches"], given)}
+
+    def images(self) -> tuple[RunningImage, ...]:
+        """What runs."""
+        return tuple(RunningImage(*row) for row in self._db.execute(_SQL["select_images"]))
 
     def heard_ts(self, engine: str) -> int | None:
         """Up to when the events of an engine are known."""

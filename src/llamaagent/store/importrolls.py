@@ -67,16 +67,21 @@ class Rolls:
         self._db = db
         self._now = now
         self._open: dict[Key, Row] = {}
+        self._last: dict[
+            tuple[str, int], int
+        ] = {}  # the time of what was counted last, by what tells series apart
+        self.used = False
         self._series = {series.name: series for series in (SYSTEM, GPU, INSTANCE)}
         self._sql = statements("import_rollups")
 
     def add(self, series: Series, row: Row) -> None:
         """Count one sample. row: its columns, `ts` and what tells its series apart; `interval_s` if it is known."""
-        ts, which = _whole(row["ts"]), _whole(row[series.key]) if series.key else 0
+        ts, which = _whole(row["ts"]), _which(series, row)
+        self.used, self._last[series.name, which] = True, ts
         for resolution, kept in KEPT_S.items():
-            if kept is not None and ts < self._now - kept:
-                continue
             start = ts // resolution * resolution
+            if kept is not None and start < self._now - kept:  # no bucket of which only a part is there
+                continue
             bucket = self._open.get((series.name, resolution, start, which))
             if bucket is None:
                 bucket = _empty(series, resolution, start, which)
@@ -84,6 +89,10 @@ class Rolls:
             _count(series, bucket, row)
         if len(self._open) > _MOST_OPEN:
             self.flush()
+
+    def is_last(self, series: Series, row: Row) -> bool:
+        """Whether the sample counted last was of the same second; other programs write such rows one after another."""
+        return self._last.get((series.name, _which(series, row))) == row["ts"]
 
     def flush(self) -> None:
         """Write what is open."""
@@ -123,6 +132,10 @@ def _count(series: Series, bucket: Row, row: Row) -> None:
 def _plus(bucket: Row, name: str, value: SQLiteValue) -> None:
     if isinstance(value, int):
         bucket[name] = _whole(bucket[name]) + value
+
+
+def _which(series: Series, row: Row) -> int:
+    return _whole(row[series.key]) if series.key else 0
 
 
 def _whole(value: SQLiteValue) -> int:

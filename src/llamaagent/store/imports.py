@@ -11,6 +11,7 @@ from llamaagent.sql import statements
 from llamaagent.store.applied import rows_of
 from llamaagent.store.columns import SECTIONS
 from llamaagent.store.importrolls import GPU, INSTANCE, SYSTEM, Rolls
+from llamaagent.store.rollups import RESOLUTIONS_S, RollupStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ImportStore:
         self._db = db
         self.now = now
         self.rolls = Rolls(db, now)
+        self._only_rolled_before = 0  # measurements before that may be in the roll-ups alone
 
     def put(self, statement: str, row: Mapping[str, SQLiteValue]) -> bool:
         """Run one of sql/imports.sql; False when the row was here already."""
@@ -74,10 +76,30 @@ class ImportStore:
         # Whole days, so that no bucket is made of rows of which only a part is still there.
         start = -1 if keep_s is None else (self.now - keep_s) // _DAY_S * _DAY_S
         stored = {name: value for name, value in row.items() if series is SYSTEM or name != "interval_s"}
-        if isinstance(ts, int) and ts >= start and not self.put(statement, stored):
+        if isinstance(ts, int) and ts < start:
+            self._only_rolled_before = max(self._only_rolled_before, start)
+            if self.rolls.is_last(series, row):
+                return False
+        elif not self.put(statement, stored):
             return False
         self.rolls.add(series, row)
         return True
+
+    def finish(self) -> None:
+        """Write the roll-ups that are open, and see to it that none is made anew where its samples are not here.
+
+        The site's own samples, if there are any, have to be in the roll-ups before the import begins.
+        """
+        if not self.rolls.used:
+            return
+        self.rolls.flush()
+        rollups = RollupStore(self._db)
+        lines = rollups.lines()
+        for resolution_s, rolled in zip(RESOLUTIONS_S, lines.rolled, strict=True):
+            if rolled is None:
+                rollups.set_rolled(resolution_s, self.now // resolution_s * resolution_s, self.now)
+        if self._only_rolled_before > lines.sealed:
+            rollups.set_sealed(self._only_rolled_before, self.now)
 
     def model(self, row: Row, args: Iterable[tuple[str, ArgValue]], leftovers: Row) -> int | None:
         """Write an imported model with its options; None when there is one of that name already."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
+    from llamaagent.domain.sample import GpuSample
     from llamaagent.store.supervision import MemoryKey
 
 _SQL = statements("memory")
@@ -40,11 +41,28 @@ class MemoryStore:
     def __init__(self, db: Connection) -> None:
         self._db = db
 
-    def measured(self, key: MemoryKey, *, host: bool = False) -> int | None:
-        """MiB that launches like this one took at most: over their cards, or of the machine's memory."""
+    def measured(self, key: MemoryKey) -> int | None:
+        """MiB of the machine's memory that launches like this one took at most."""
+        return max((row[2] for row in self._observations(key) if row[0] == "host"), default=None)
+
+    def measured_on(self, key: MemoryKey, cards: Iterable[GpuSample]) -> dict[str, int | None]:
+        """Card -> MiB that launches like this one took at most, over their cards, on this one or others of its kind."""
+        seen = [row for row in self._observations(key) if row[0] != "host"]
+        return {
+            card.uuid: max(
+                (
+                    peak
+                    for on, name, peak in seen
+                    if card.uuid in on.split(",") or (name is not None and name == card.name)
+                ),
+                default=None,
+            )
+            for card in cards
+        }
+
+    def _observations(self, key: MemoryKey) -> list[tuple[str, str | None, int]]:
         given = {name: value for name, value in key._asdict().items() if name != "gpu"}
-        found = self._db.execute(_SQL["select_measured"], {**given, "host": host}).get
-        return None if found is None else int(found)
+        return list(self._db.execute(_SQL["select_measured"], given))
 
     def observe(self, instances: Iterable[int], ts: int) -> None:
         """Keep the peaks of these launches. The caller holds the transaction."""

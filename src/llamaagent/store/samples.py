@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llamaagent.domain.idle import Activity
     from llamaagent.domain.sample import GpuSample, InstanceSample, Request, SystemSample
     from llamaagent.domain.settings import Settings
+    from llamaagent.store.claims import ClaimStore
 
 _SQL = statements("samples")
 _INSTANCES = statements("instances")
@@ -157,9 +158,29 @@ class SampleStore:
         tokens = (request.prompt_tokens, request.cached_tokens, request.generated_tokens)
         given |= {"ts": ts, "started_ts": started_ts, "instance_id": instance_id}
         given["total_tokens"] = None if tokens[0] is None else sum(t or 0 for t in tokens)
+        claimed, late = self._db.execute(_SQL["select_claimed"], {"instance_id": instance_id}).fetchone() or (
+            0,
+            0,
+        )
+        if late and self._claims().come_late(given):
+            return False
         before = self._db.total_changes()
         self._db.execute(_SQL["insert_generation"], given)
-        return self._db.total_changes() > before
+        if self._db.total_changes() == before:
+            return False
+        if claimed:
+            self._claims().meet(given)
+        return True
+
+    def settle_claims(self) -> dict[int, int]:
+        """Join what llamaagent asked itself to the rows of this pass; how many rows that made, by instance."""
+        waiting = self._db.execute(_SQL["has_claims"]).fetchone()
+        return self._claims().end_pass() if waiting is not None else {}
+
+    def _claims(self) -> ClaimStore:
+        from llamaagent.store.claims import ClaimStore
+
+        return ClaimStore(self._db)
 
     def count_requests(self, requests: int, ts: int) -> None:
         """Requests that were read after the sample of this time was stored."""
@@ -207,7 +228,9 @@ class SampleStore:
     def log(
         self, level: str, source: str, message: str, ts: int, category: str | None = None, **context: object
     ) -> None:
-        """A line of the agent's own log."""
+        """A line of the agent's own log, unless the connection stores none of that level."""
+        if level in getattr(self._db, "unlogged", ()):
+            return
         given = {"level": level, "source": source, "category": category, "message": message, "ts": ts}
         self._db.execute(
             _SQL["insert_log"], {**given, "context_json": json.dumps(context) if context else None}

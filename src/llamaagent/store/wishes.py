@@ -118,6 +118,12 @@ class WishStore:
             return Healthy(*row)
         return None
 
+    def changed_since(self, profile: str, launch_hash: str) -> int | None:
+        """When what is launched with this hash was declared first; None when it never was."""
+        given = {"profile": profile, "launch_hash": launch_hash}
+        found = self._db.execute(_REVISIONS["select_changed_since"], given).get
+        return None if found is None else int(found)
+
     def ever_healthy(self, profile: str, launch_hash: str) -> bool:
         """Whether anything with this launch hash was healthy once."""
         given = {"profile": profile, "launch_hash": launch_hash}

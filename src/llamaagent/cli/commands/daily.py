@@ -143,6 +143,19 @@ LOOK = (
         "llamaagent logs qwen -f",
     ),
     Spec(
+        "exec",
+        DAILY,
+        "Run a command in the container of a profile.\n\n"
+        "With a terminal here it has one there. Its exit status is passed on.",
+        "execute:run",
+        (),
+        (
+            Arg("name", "A profile.", required=True),
+            Arg("command", "The command with its words.", many=True, required=True, rest=True),
+        ),
+        "llamaagent exec notebook -- bash",
+    ),
+    Spec(
         "events",
         DAILY,
         "What the agent did (table logs), newest first.\n\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.commands.words import DATA, MACHINE, NAMES, SINCE
+from llamaagent.cli.commands.words import DATA, LIMIT, MACHINE, NAMES, SINCE
 from llamaagent.cli.spec import LISTING, Arg, Opt, Spec
 
 DATA_COMMANDS = (
@@ -26,6 +26,44 @@ DATA_COMMANDS = (
         ),
         (NAMES,),
         "llamaagent stats --since 7d --by day",
+    ),
+    Spec(
+        "stats summary",
+        MACHINE,
+        "Totals with mean, median and 95th percentile of the speeds.\n\n"
+        "The rates are those that the servers printed. Time to the first token is known of what llamaagent asked.",
+        "generated:summary",
+        (
+            SINCE,
+            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+            Opt(
+                "by",
+                ("--by",),
+                "A row for each.",
+                "text",
+                None,
+                ("model", "day", "project", "session", "build", "commit", "gpu"),
+            ),
+            *LISTING,
+        ),
+        (NAMES,),
+        "llamaagent stats summary --since 7d --by build",
+    ),
+    Spec(
+        "stats history",
+        MACHINE,
+        "Requests one by one, newest first.",
+        "generated:history",
+        (
+            SINCE,
+            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+            Opt("session", ("--session",), "Of this session.", "text", "ID"),
+            LIMIT,
+            Opt("before", ("--before",), "The next page: as the one before told.", "text", "TIME:ID"),
+            *LISTING,
+        ),
+        (NAMES,),
+        "llamaagent stats history --since yesterday -n 20",
     ),
     Spec(
         "report build",

@@ -10,7 +10,8 @@ STEER = (
         "start",
         DAILY,
         "Start profiles now, whatever their files say, until reset.\n\n"
-        "A profile that the agent gave up on is tried again.",
+        "A profile that the agent gave up on is tried again. Where there is no room, instances of lower priority make "
+        "way, as in a pass for all; when none may, the answer is 77 with the reason.",
         "verbs:start",
         (ALL, FOR, UNTIL, TIMEOUT, NO_WAIT, NOTE),
         (NAMES,),
@@ -29,6 +30,7 @@ STEER = (
         "restart",
         DAILY,
         "Stop profiles and start them again.\n\n"
+        "Everything that could stand in the way of the new launch is asked first: refused is 77, and what ran runs on. "
         "A changed profile that was rolled back is tried once more as its file says.",
         "verbs:restart",
         (
@@ -53,10 +55,11 @@ STEER = (
     Spec(
         "rm",
         DAILY,
-        "Retire what no file declares.\n\nStops it and marks its rows deleted; the history stays.",
+        "Retire what no file declares.\n\nStops it and marks its rows deleted; the history stays. "
+        "A model that was only imported is forgotten with its options.",
         "verbs:rm",
         (TIMEOUT, NOTE),
-        (Arg("name", "Profiles; * and ? match.", many=True, required=True),),
+        (Arg("name", "Profiles or imported models; * and ? match.", many=True, required=True),),
         "llamaagent rm old-model",
     ),
     Spec(

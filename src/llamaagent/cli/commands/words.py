@@ -6,6 +6,7 @@ from llamaagent.cli.spec import Arg, Opt
 
 DAILY = "Every day"
 MACHINE = "Machines and requests"
+GENERATIONS = "Generations"
 DATA = "Reports and data"
 NEIGHBOURS = "Neighbours"
 

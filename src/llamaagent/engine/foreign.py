@@ -1,0 +1,42 @@
+"""Containers that nobody here started: named where they hold a card, and never touched."""
+
+from __future__ import annotations
+
+import re
+
+from llamaagent.base.record import NamedTuple
+from llamaagent.engine import container as label
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llamaagent.engine.client import Engine
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class ForeignContainer(NamedTuple):
+    """A running container of others. gpus: uuids or indexes that it was given, `all`."""
+
+    id: str
+    name: str
+    image: str
+    gpus: tuple[str, ...]
+
+
+def container_of(cgroup: str) -> str | None:
+    """The id of the container that a process is in, by its /proc/PID/cgroup; engines name their groups by it."""
+    found = _ID.findall(cgroup)
+    return found[-1] if found else None
+
+
+def foreign_containers(engine: Engine, site_id: str) -> tuple[ForeignContainer, ...]:
+    """Those that run and are not of this site. Raises EngineError."""
+    made = []
+    for one in engine.listed():
+        labels = one.get("Labels") or {}
+        if labels.get(label.SITE) == site_id or str(one.get("State")).lower() not in {"running", "paused"}:
+            continue
+        found = engine.inspect(str(one.get("Id")))
+        if found is not None and found.alive:
+            made.append(ForeignContainer(found.id, found.name, found.image, found.gpus))
+    return tuple(sorted(made, key=lambda one: one.name))
