@@ -307,9 +307,8 @@ def test_a_process_in_it_that_is_killed_for_memory_is_told_once(on_docker: Boxed
     assert site.newest()["box"]["status"] == "running"
 
 
-@pytest.mark.container
-def test_a_pause_from_outside_makes_it_unhealthy_and_is_told(on_docker: Boxed) -> None:
-    boxed, site, engine = on_docker, on_docker.site, on_docker.docker.engine()
+def test_a_pause_from_outside_makes_it_unhealthy_and_is_told(boxed: Boxed) -> None:
+    site, engine = boxed.site, boxed.docker.engine()
     boxed.box(health={"failures": 1}, restart={"policy": "never"})
     site.settle()
     engine.api.pause(boxed.one().id)
