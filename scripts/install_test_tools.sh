@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what the tests use and this machine lacks: Chromium, git, an image registry, a Docker engine (the tests start
+# Install what the tests use and this machine lacks: Chromium, git, an image registry, Docker and Podman (the tests start
 # and end their own, in a scratch folder) and a C++ compiler as Debian packages (only these need root), and the real
 # llama-server into .venv. Called by TEST_INSTALL=1.
 set -eu
@@ -42,6 +42,8 @@ else
     want chromium chromium chromium-browser google-chrome google-chrome-stable
 fi
 want docker-registry docker-registry
+want podman podman
+want runc runc
 
 if [ -n "$missing" ]; then
     has apt-get || fail "install these with your package manager:$missing"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from engine.scratch_engine import ScratchEngine
+    from engine.scratch_podman import ScratchPodman
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAKE = os.path.join(HERE, "fakes", "fake_llama_server.py")
@@ -52,6 +53,12 @@ def _no_engine() -> str | None:
     return missing()
 
 
+def _no_podman() -> str | None:
+    from engine.scratch_podman import missing
+
+    return missing()
+
+
 def _registry() -> bool:
     import shutil
 
@@ -73,6 +80,10 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         "no xllamacpp: pip install 'llamaagent[embedded]'",
     ),
     "gpu": (lambda: os.path.exists("/dev/nvidiactl"), "no NVIDIA GPU"),
+    "podman": (
+        lambda: _no_podman() is None,
+        "no Podman: needs root and Debian's packages podman, runc and busybox-static",
+    ),
     "registry": (_registry, "no docker-registry: Debian's package docker-registry has it"),
     "root": (lambda: os.geteuid() == 0, "not root"),
 }
@@ -215,6 +226,25 @@ def docker() -> Iterator[ScratchEngine]:
 
     folder = Path(tempfile.mkdtemp(prefix="la-docker-", dir="/tmp"))
     made = ScratchEngine(folder)
+    try:
+        made.start()
+        made.make_image()
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[ScratchPodman]:
+    """A real Podman of this process of the tests; see tests/engine/scratch_podman.py."""
+    import shutil
+    import tempfile
+
+    from engine.scratch_podman import ScratchPodman
+
+    folder = Path(tempfile.mkdtemp(prefix="la-podman-", dir="/tmp"))
+    made = ScratchPodman(folder)
     try:
         made.start()
         made.make_image()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llamaagent.base.paths import HostPaths
-from llamaagent.collect.oomkill import kernel_named, kills_since, read_oom_kills
+from llamaagent.collect.oomkill import kernel_killed_in, kernel_named, kills_since, read_oom_kills
 from llamaagent.collect.oomlog import demand_mib
 
 if TYPE_CHECKING:
@@ -57,6 +57,24 @@ def test_the_kernels_log_names_the_pid_after_its_start(tmp_path: Path) -> None:
     assert not kernel_named(77, 5.0, str(log))  # another process that had this pid before
     assert not kernel_named(7, 0.0, str(log))
     assert not kernel_named(78, 5.0, str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    "group", ["/docker/{}", "/system.slice/docker-{}.scope", "/libpod_parent/libpod-{}/container"]
+)
+def test_the_kernels_log_names_the_container(tmp_path: Path, group: str) -> None:
+    log = tmp_path / "kmsg"
+    killed = 64 * "a"
+    log.write_text(
+        f"6,1,1000000,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset={64 * 'b'},mems_allowed=0,"
+        f"oom_memcg=/,task_memcg={group.format(killed)},task=awk,pid=2854,uid=0\n"
+        f"6,2,1000000,-;something else about {64 * 'c'}\n"
+        f"12,3,1000000,-;a program says oom-kill: task_memcg={64 * 'c'}\n"
+    )
+    assert kernel_killed_in(killed, str(log)) is True
+    assert kernel_killed_in(64 * "b", str(log)) is False
+    assert kernel_killed_in(64 * "c", str(log)) is False
+    assert kernel_killed_in(killed, str(tmp_path / "none")) is None
 
 
 def test_the_real_kernels_log_does_no_harm() -> None:

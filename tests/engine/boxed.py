@@ -23,15 +23,19 @@ class Boxed:
     def __init__(self, site: Site, docker: ScratchEngine) -> None:
         self.site = site
         self.docker = docker
-        site.env["DOCKER_HOST"] = docker.url
+        self.kind = docker.engine().kind
+        self.variable = "DOCKER_HOST" if self.kind == "docker" else "CONTAINER_HOST"
+        site.env[self.variable] = docker.url
 
     def box(
         self, name: str = "box", script: str = LOOP, *, more: dict[str, Any] | None = None, **keys: Any
     ) -> Path:
         """Write a profile of a container that runs a shell script; `more`: keys of its runtime."""
         runtime = {"kind": "container", "image": IMAGE, "network": "none", "command": ["sh", "-c", script]}
+        runtime["engine"] = self.kind
         keys = {"model": None, "args": None, "resources": {"memory": "64MiB", "gpus": "none"}, **keys}
-        return self.site.profile(name, runtime={**runtime, **(more or {})}, **keys)
+        said = {key: value for key, value in {**runtime, **(more or {})}.items() if value is not None}
+        return self.site.profile(name, runtime=said, **keys)
 
     def ours(self) -> dict[str, list[Container]]:
         """Every container of the site that the engine holds, by profile."""

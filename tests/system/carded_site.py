@@ -11,7 +11,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from scratch_site import PYTHON, Outcome, Site
+
+from system.scratch_site import PYTHON, Outcome, Site
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -41,6 +41,17 @@ def kernel_named(pid: int, since_boot_s: float, path: str = KMSG) -> bool:
     return False
 
 
+def kernel_killed_in(container_id: str, path: str = KMSG) -> bool | None:
+    """Whether the kernel's log says that it killed something in this container; None = it may not be read."""
+    log = read_kernel_log(path)
+    if log is None:
+        return None
+    word = container_id.encode()
+    return any(
+        b";oom-kill:" in line and word in line.partition(b"task_memcg=")[2] for line in log.split(b"\n")
+    )
+
+
 def _counters(paths: HostPaths) -> list[str]:
     found = []
     for line in (read_file(f"{paths.proc}/self/cgroup") or b"").decode("utf-8", "replace").splitlines():

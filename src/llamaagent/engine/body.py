@@ -132,10 +132,15 @@ def host_arguments(profile: Profile, wanted: Wanted, kind: str) -> dict[str, Any
     }
     if not keys.shares_network:
         made["port_bindings"] = dict(_published(profile, keys, wanted)) or None
-    if kind == "docker":
-        size = max(1 << 20, wanted.log_bytes // 2)
-        made["log_config"] = {"Type": "json-file", "Config": {"max-size": f"{size}", "max-file": "2"}}
+    made["log_config"] = _log(max(1 << 20, wanted.log_bytes), kind)
     return {key: value for key, value in made.items() if value is not None}
+
+
+def _log(size_bytes: int, kind: str) -> dict[str, Any]:
+    """Where the engine keeps its output: Docker in two files by turns; Podman in one, which it empties when full."""
+    if kind == "podman":
+        return {"Type": "k8s-file", "Config": {"max-size": f"{size_bytes}"}}
+    return {"Type": "json-file", "Config": {"max-size": f"{size_bytes // 2}", "max-file": "2"}}
 
 
 def gpu_requests(uuids: Iterable[str], kind: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import contextlib
 import time
 
 from llamaagent.collect.log import classify_exit
+from llamaagent.collect.oomkill import kernel_killed_in
 from llamaagent.domain import instance as st
 from llamaagent.domain import sight as seen_as
 from llamaagent.domain.sight import Sight
@@ -110,8 +111,15 @@ def _cause(ctx: Context, row: Instance, seen: Container) -> tuple[str, str]:
     event = _outside_event(ctx, row) if reason in {"crash", "exited"} else None
     if event is not None:
         return "outside", f"{detail}: {_told(event)}"
-    if seen.exit_signal == _SIGKILL and limit:  # Podman does not say it
-        return "oom-host", f"{detail}, most likely for want of memory{limit}"
+    if seen.exit_signal == _SIGKILL:  # Podman does not say it
+        named = kernel_killed_in(seen.id)
+        if named:
+            return (
+                "oom-host",
+                f"{detail} by the kernel for want of memory{limit}: its log names the container",
+            )
+        if named is None and limit:
+            return "oom-host", f"{detail}, most likely for want of memory{limit}"
     return reason, detail
 
 
@@ -128,8 +136,9 @@ def _outside_event(ctx: Context, row: Instance) -> Event | None:
 
 
 def _told(event: Event) -> str:
+    number = event.attributes.get("signal")  # Podman does not say which
     words = {
-        "kill": f"signal {event.attributes.get('signal', '?')} was sent to it",
+        "kill": f"{f'signal {number}' if number else 'a signal'} was sent to it",
         "stop": "it was stopped",
         "restart": "it was restarted",
         "destroy": "it was removed",

@@ -48,8 +48,8 @@ def fitting(
     reckoned: Reckoned | None,
     gpus: GpuReading,
 ) -> Fitting:
-    """The options of a launch; without a card they are the profile's own."""
-    if not placement.uuids:
+    """The options of a launch; without a card, or of what is no llama-server, they are the profile's own."""
+    if not placement.uuids or not profile.is_server:
         return Fitting(profile.argv)
     from llamaagent.config.argv import argv_of
 

@@ -239,6 +239,9 @@ def _port(ctx: Context, profile: Profile, rows: tuple[Instance, ...]) -> int | N
     taken = {port for port in declared.values() if port is not None}
     taken |= {port for name, port in last.items() if name != profile.name and name in declared}
     taken |= {row.port for row in rows if row.profile != profile.name and row.port and row.ended_ts is None}
+    if profile.runtime.kind == "container":  # its engine found it taken, where we cannot see that
+        mine = (row for row in rows if row.profile == profile.name and row.reason == "port-taken")
+        taken |= {row.port for row in mine if row.port is not None}
     port = choose_port(last.get(profile.name), ctx.settings.ports, taken, lambda p: port_free(host, p))
     if port is None:
         first, final = ctx.settings.ports

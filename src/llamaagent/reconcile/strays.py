@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from llamaagent.collect.gpu import GpuReading
     from llamaagent.domain.instance import Instance
     from llamaagent.domain.profile import Profile
     from llamaagent.engine.client import Engine
@@ -77,18 +78,21 @@ def adopt_containers(ctx: Context, declared: Declared) -> bool:
 def _adopt(
     ctx: Context, declared: Declared, rows: dict[str, Instance], found: Container, engine: Engine
 ) -> bool:
-    """False: its profile has another live launch, and this one is left to `doctor`."""
+    """False: its profile has another live launch, and this one is left to `doctor`; or its cards do not answer now."""
     name, now = found.labels.get(label.PROFILE, ""), ctx.clock.now()
     row, profile = rows.get(name), declared.profiles.get(name)
     if row is not None and row.status in st.LIVE:
         return False
+    gpus = ctx.read_gpus() if found.gpus else None
+    if gpus is not None and gpus.error is not None:
+        return False  # without a claim others would be put on its cards; nothing is launched there meanwhile either
     given = {**_launch(ctx, found, profile, now), **_box(found, engine)}
     action = act.Action(act.ADOPT, name, None, "adopted", f"container {found.name} was found without a row")
     with ctx.db:
         if row is not None and row.status == st.CREATED:
             let_go = act.Action(act.CANCEL, name, row.id, "adopted", status=st.STOPPED)
             ctx.instances.ended(row, let_go, None, None, now, now)
-        ctx.instances.adopt(given, _claims(ctx, found, profile), action, now)
+        ctx.instances.adopt(given, _claims(ctx, found, profile, gpus), action, now)
         ctx.samples.log("warning", name, f"adopted container {found.name}: its row was lost", now, "decision")
     rows[name] = next(one for one in ctx.instances.newest() if one.profile == name)
     return True
@@ -138,11 +142,13 @@ def _box(found: Container, engine: Engine) -> dict[str, object]:
     }
 
 
-def _claims(ctx: Context, found: Container, profile: Profile | None) -> tuple[Claim, ...]:
+def _claims(
+    ctx: Context, found: Container, profile: Profile | None, gpus: GpuReading | None
+) -> tuple[Claim, ...]:
     """What it is reckoned to hold: as its profile would have reserved, on the cards that its engine gave it."""
-    if not found.gpus:
+    if gpus is None:
         return ()
-    cards = [c for c in ctx.read_gpus().cards if c.uuid in found.gpus or found.gpus == ("all",)]
+    cards = [c for c in gpus.cards if c.uuid in found.gpus or found.gpus == ("all",)]
     if not cards:
         return ()
     ctx.samples.know_gpus(cards, boot_id(ctx.host), ctx.clock.now())
