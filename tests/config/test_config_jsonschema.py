@@ -47,6 +47,11 @@ BEYOND = {  # what the loader refuses and no schema can know, see docs/schema.md
     "state: running",
     "runtime: {kind: container}",
     "runtime: {kind: external}",
+    "runtime: {kind: container, image: a, ports: [80, '127.0.0.1:1:x']}",  # the kind may be inherited, so are its rules
+    "runtime: {kind: container, image: a, ports: [70000]}",
+    "runtime: {kind: container, image: a, volumes: [/data]}",
+    "runtime: {kind: container, image: a, volumes: ['data/x:/data']}",
+    "runtime: {kind: container, image: a}\nsecrets: {hf-token: {env: A}}",
     "",
     "# soon\n",
     "ports: 8199-8100",

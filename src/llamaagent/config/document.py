@@ -68,7 +68,6 @@ DEFAULTS: Json = {
     "allow_dangerous": False,
 }
 CONTAINER_DEFAULTS: Json = {
-    "engine": "docker",
     "port": 8080,
     "read_only": False,
     "cap_drop": [],
