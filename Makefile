@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all help demo test lint docs bench bench-loop bench-db bench-salvage bench-generations screenshots clean distclean
+.PHONY: all help demo test lint docs bench bench-loop bench-containers bench-db bench-salvage bench-generations screenshots clean distclean
 
 export PYTHON
 ARGS ?=
@@ -40,6 +40,10 @@ bench-loop:  ## whether ten thousand passes of the loop leave memory behind
 bench-salvage:  ## rows saved over rows present, for 200 random damages of a real database (ARGS="TIMES SEED")
 	@scripts/setup.sh demo
 	@.venv/bin/python scripts/bench_salvage.py $(ARGS)
+
+bench-containers:  ## what sampling ten containers costs, beside the engine's own statistics (root, docker.io)
+	@scripts/setup.sh test
+	@.venv/bin/python scripts/bench_containers.py $(ARGS)
 
 bench-db:  ## whether questions stay fast with a year of history (ARGS="--keep DIR" keeps the files)
 	@scripts/setup.sh demo
