@@ -1,7 +1,7 @@
 """What it costs to sample ten running containers, beside what the engine's own one-shot statistics take.
 
-Run by `make bench-containers` as root, with the packages docker.io and busybox-static of Debian; the engine is one of its
-own in a scratch folder and is gone afterwards. Ends with 1 when ten samples take 0.3 s or more.
+Run by `make bench-containers` as root, with the packages docker.io and busybox-static of Debian. The engine is one of
+its own in a scratch folder and is gone afterwards. Ends with 1 when ten samples take 0.3 s or more.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ _VOLATILE = (
     (r"\bhealth_ms=\d+", "health_ms=N"),
     (r"healthy \d+ s after", "healthy N s after"),
     (r"\(\d+ times, last TIME\)", "(N times, last TIME)"),
-    (r"last pass \d+s ago", "last pass Ns ago"),
+    (r"last pass (?:\d+[smh])+ ago", "last pass Ns ago"),
     (r"(running|for)  ?\d+(?:s|m)", r"\1  AGE"),
 )
 _COLUMNS = {

@@ -254,6 +254,7 @@ def test_without_a_site_it_says_how_to_begin(agent: Agent, home: Path) -> None:
     assert about(found(agent, home), "settings")["remedy"] == "llamaagent init"
 
 
+@pytest.mark.alone
 def test_it_is_over_soon_when_a_program_hangs(agent: Agent, quiet: Path, home: Path) -> None:
     script = program(home, "llama-server", "exec sleep 60")
     (quiet / "llamaagent.yaml").write_text(f"profiles: profiles/\nbinary: {script}\n")

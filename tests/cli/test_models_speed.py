@@ -56,6 +56,7 @@ def test_none_is_opened(home: Path, thousand: Path) -> None:
     assert len(opened(home, str(thousand), "--again")) == COUNT  # the hook would have seen it
 
 
+@pytest.mark.alone
 def test_it_costs_a_few_looks_at_each(home: Path, thousand: Path) -> None:
     paths = [str(thousand / name) for name in os.listdir(thousand)]
 

@@ -256,6 +256,7 @@ def test_each_effective_value_names_its_origin(folder: Folder) -> None:
     )
 
 
+@pytest.mark.alone
 def test_a_large_hostile_file_is_checked_in_reasonable_time(folder: Folder) -> None:
     folder.write(
         "profiles/p.yaml", "model: m\nargs: {" + ", ".join(f"k{n}: 1" for n in range(60_000)) + "}\n"

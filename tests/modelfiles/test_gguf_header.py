@@ -269,6 +269,7 @@ print(json.dumps({"ratio": theirs / ours, "equal": header == values}))
 """
 
 
+@pytest.mark.alone
 def test_a_large_vocabulary_is_read_a_hundred_times_faster_than_by_the_package(tmp_path: Path) -> None:
     """Equal in every scalar, count and shape. In a process of its own, in CPU time: the package takes half a GB."""
     path = write_model(tmp_path / "big.gguf", vocabulary=150_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from random import Random
 
+import pytest
 from little_world import profile
 
 from llamaagent.domain.admission import Card, Need, Placement, place, reserve
@@ -14,6 +15,8 @@ from llamaagent.domain.hostroom import Claim, Machine
 from llamaagent.domain.profile import Profile, Resources
 from llamaagent.domain.queue import Waiting, line_up
 from llamaagent.reconcile.decide import Subject, World, decide
+
+pytestmark = pytest.mark.alone
 
 NOW = 1_800_000_000
 LIMIT_S = 0.050

@@ -256,6 +256,7 @@ def test_without_a_probe_it_runs_when_its_process_lives(fake_site: Site) -> None
     assert "/health" not in asked(hits)
 
 
+@pytest.mark.alone
 def test_one_that_hangs_makes_no_pass_longer_than_its_limit_and_starves_nobody(fake_site: Site) -> None:
     for name in ("slow1", "slow2", "slow3"):
         fake_site.profile(name, runtime={"env": {"FAKE_MODE": "hang"}}, health={"timeout": "60s"})

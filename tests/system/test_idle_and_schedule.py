@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from scratch_site import Site
 
+pytestmark = pytest.mark.alone
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 

@@ -116,7 +116,7 @@ umask 022; ulimit -c 0; trap '' HUP; exec 7</etc/passwd
 
 def test_a_bare_and_a_noisy_shell_launch_the_same(site: Site) -> None:
     """Cron has next to no environment, a login shell has plenty: argv and environment come out equal."""
-    site.profile("alpha")
+    site.profile("alpha", restart={"backoff": "1m"})  # long enough to be seen down
     kept = {name: value for name, value in site.env.items() if name.startswith(("XDG_", "PYTHON"))}
     program = [sys.executable, "-P", "-m", "llamaagent"]
     options = ["--config", str(site.root / "llamaagent.yaml")]

@@ -90,6 +90,7 @@ def stored(site: Site) -> list[int]:
     return [int(str(row["task_id"])) for row in rows]
 
 
+@pytest.mark.alone
 @pytest.mark.case("peers 5.19")
 def test_fifty_megabytes_in_three_passes_stay_below_the_cap(small: Site) -> None:
     """Peers 5.19. Every request in between is counted, and the child writes on into the same file."""

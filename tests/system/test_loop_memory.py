@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 from scratch_site import ROOT
+
+pytestmark = pytest.mark.alone
 
 
 def test_three_hundred_passes_leave_no_memory_behind(fake_server: str, port_block: tuple[int, int]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from scratch_site import eventually
 
 if TYPE_CHECKING:
     from scratch_site import Site
+
+pytestmark = pytest.mark.alone
 
 LIMIT = {"stuck_after": "2s", "timeout": "1s"}
 
