@@ -47,7 +47,9 @@ def test_any_text_is_taken_without_a_type(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), [float("inf")], (1, 2), {1: 2}, {1, 2}, b"x", object()], ids=lambda value: type(value).__name__
+    "value",
+    [float("nan"), [float("inf")], (1, 2), {1: 2}, {1, 2}, b"x", object()],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_would_not_come_back_is_refused(value: object) -> None:
     with pytest.raises(BadInputError):

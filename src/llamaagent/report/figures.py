@@ -86,6 +86,20 @@ def format_duration(seconds: float | None) -> str:
     return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"
 
 
+def compare(value: float, before: float) -> str:
+    """Say how a figure stands to the one before it; empty where there is nothing to compare with.
+
+    >>> compare(150, 100), compare(98, 100), compare(5, 0)
+    ('50% more than the day before', '2% less than the day before', '')
+    """
+    if before <= 0:
+        return ""
+    change = 100 * (value - before) / before
+    if abs(change) < 0.5:
+        return "as the day before"
+    return f"{format_number(abs(change))}% {'more' if change > 0 else 'less'} than the day before"
+
+
 def nice_ceiling(largest: float, steps: int = 4) -> tuple[float, float]:
     """Find the end of an axis from zero and the distance of its ticks: 1, 2, 2.5 or 5 times a power of ten.
 

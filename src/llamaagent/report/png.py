@@ -8,26 +8,27 @@ on a dark page the style sheet turns the lightness over.
 from __future__ import annotations
 
 import functools
-import io
 import os
 import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from llamaagent.report.figures import DASH, choose_scale, format_number
-from llamaagent.report.times import format_day, time_ticks, zone_label
+from llamaagent.report.charts import stacked
+from llamaagent.report.figures import DASH, choose_scale, format_number, format_quantity
+from llamaagent.report.palette import encode_both, make_palette
+from llamaagent.report.times import format_day, span_ticks, zone_label
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from llamaagent.report.charts import Chart, Series
 
-VERSION = "1"  # part of a picture's name: a change in the drawing is one more
+VERSION = "2"  # part of a picture's name: a change in the drawing is one more
 WIDTH, HEIGHT = 480, 230  # CSS pixels; the picture has twice as many each way
 _DPI = 200
 
 # Okabe and Ito's colours, darkened where white would swallow them; dashes say the same without colour.
-_PALETTE = ("#0072B2", "#D55E00", "#007E5C", "#A6407F", "#8A6D00", "#3C8DBC")
+_PALETTE = ("#0072B2", "#D55E00", "#007E5C", "#A6407F", "#8A6D00", "#6E7781")
 _DASHES: tuple[Any, ...] = (
     "solid",
     (0, (5, 1.6)),
@@ -69,24 +70,30 @@ class Renderer:
             self._canvas: Any = FigureCanvasAgg(self._figure)
             self._axes: Any = self._figure.add_axes((0.105, 0.115, 0.88, 0.695))
             self._header: list[Any] = []
-            self._palette = _make_palette()
+            drawn = (*_PALETTE, *(colour for colour, _ in _EVENTS.values()), _INK, _QUIET)
+            self._palette = make_palette(drawn, (_GRID, _GAP))
             _dress(self._axes)
 
     def draw(self, chart: Chart) -> bytes:
-        """Return the chart as PNG, the same bytes for the same chart. Not for an empty one."""
+        """Return the chart as PNG in twice its size; the same bytes for the same chart. Not for an empty one."""
+        return self.draw_both(chart)[1]
+
+    def draw_both(self, chart: Chart) -> tuple[bytes, bytes]:
+        """Return the chart in its size and in twice that, as PNG."""
         with warnings.catch_warnings(), self._options():
             warnings.simplefilter("ignore")  # a glyph that the font lacks is drawn as a box: fine
             self._clear()
             _draw_axes(self._axes, chart, self._zone)
             for gap in chart.gaps:
                 self._axes.axvspan(gap.from_ts, gap.to_ts, color=_GAP, linewidth=0, zorder=0)
-            for line in chart.series:
+            for line in stacked(chart.series):
                 _draw_series(self._axes, line)
             _draw_limits(self._axes, chart)
+            _draw_cut(self._axes, chart)
             _draw_events(self._axes, chart)
             self._head(chart)
             self._canvas.draw()
-            return _encode(self._canvas.buffer_rgba(), self._palette)
+            return encode_both(self._canvas.buffer_rgba(), self._palette, (2 * WIDTH, 2 * HEIGHT))
 
     def _clear(self) -> None:
         for artist in (*self._axes.lines, *self._axes.collections, *self._axes.patches, *self._axes.texts):
@@ -170,9 +177,7 @@ def _dress(axes: Any) -> None:
 def _draw_axes(axes: Any, chart: Chart, zone: dt.tzinfo) -> None:
     axes.set_xlim(chart.from_ts, chart.to_ts)
     axes.set_ylim(0, chart.top)
-    hours = (chart.to_ts - chart.from_ts) / 3600
-    every_min = 180 if hours > 12 else 60 if hours > 3 else 10 if hours > 0.5 else 1
-    ticks = time_ticks(chart.from_ts, chart.to_ts, zone, every_min)
+    ticks = span_ticks(chart.from_ts, chart.to_ts, zone)
     axes.set_xticks([tick.ts for tick in ticks], [tick.label for tick in ticks])
     for label, tick in zip(axes.get_xticklabels(), ticks, strict=True):
         label.set_fontweight("bold" if tick.day else "normal")
@@ -194,6 +199,9 @@ def _draw_series(axes: Any, line: Series) -> None:
         return
     low = [point.low if point else nan for point in line.points]
     high = [point.high if point else nan for point in line.points]
+    if line.style == "stack":
+        axes.fill_between(ts, low, high, color=colour, alpha=0.72, linewidth=0, zorder=2)
+        return
     if low != high:
         axes.fill_between(ts, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
     dash = _DASHES[line.role % len(_DASHES)]
@@ -228,6 +236,23 @@ def _draw_limits(axes: Any, chart: Chart) -> None:
             )
 
 
+def _draw_cut(axes: Any, chart: Chart) -> None:
+    if chart.cut is not None:
+        text = f"\N{UPWARDS ARROW} {format_quantity(chart.cut.value, chart.unit)}"
+        left = chart.cut.ts < (chart.from_ts + chart.to_ts) / 2
+        axes.annotate(
+            text,
+            (chart.cut.ts, chart.top),
+            xytext=(3 if left else -3, -3),
+            textcoords="offset points",
+            fontsize=5.6,
+            color=_INK,
+            ha="left" if left else "right",
+            va="top",
+            zorder=6,
+        )
+
+
 def _draw_events(axes: Any, chart: Chart) -> None:
     for event in chart.events:
         colour, marker = _EVENTS.get(event.kind, _EVENTS["end"])
@@ -243,35 +268,3 @@ def _draw_events(axes: Any, chart: Chart) -> None:
             clip_on=False,
             zorder=6,
         )
-
-
-def _make_palette() -> Any:
-    """Every colour that is drawn, and its way to white in steps: what smoothed edges are made of.
-
-    A palette computed from the picture would drop the rare colours, and those are the marks of crashes.
-    """
-    from PIL import Image
-
-    drawn = dict.fromkeys((*_PALETTE, *(colour for colour, _ in _EVENTS.values()), _INK, _QUIET))
-    steps = 16
-    flat = [255, 255, 255]
-    for colour in (_GRID, _GAP):
-        flat += [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    for colour in drawn:
-        full = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-        for step in range(1, steps + 1):
-            flat += [round(255 + (part - 255) * step / steps) for part in full]
-    image = Image.new("P", (1, 1))
-    image.putpalette(flat)
-    return image
-
-
-def _encode(pixels: Any, palette: Any) -> bytes:
-    """PNG with one byte a pixel: a third of the size of full colour, and no metadata to vary."""
-    from PIL import Image
-
-    size = (2 * WIDTH, 2 * HEIGHT)
-    image = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
-    out = io.BytesIO()
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", compress_level=6)
-    return out.getvalue()
