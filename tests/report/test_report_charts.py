@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from llamaagent.base.errors import UsageError
-from llamaagent.report import arithmetic, differences, figures, words
+from llamaagent.report import arithmetic, differences, figures, spreads, words
 from llamaagent.report.charts import (
     Chart,
     Event,
@@ -44,7 +44,7 @@ def steady(value: float, *, every: int = 600) -> Series:
 
 
 @pytest.mark.parametrize(
-    "module", [arithmetic, differences, figures, words], ids=lambda module: module.__name__
+    "module", [arithmetic, differences, figures, spreads, words], ids=lambda module: module.__name__
 )
 def test_the_examples_in_the_docstrings_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]

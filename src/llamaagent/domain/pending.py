@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "cache.enabled": "cache_enabled",
 }
-_REPORTS = ("logo", "links", "sections", "templates", "after")
 
 
 def pending_in_profile(profile: Profile) -> tuple[str, ...]:
@@ -26,7 +25,4 @@ def pending_in_settings(settings: Settings) -> tuple[str, ...]:
     """Dotted keys of the settings that differ from their defaults without any effect yet."""
     default = Settings()
     found = [key for key, field in _SETTINGS.items() if getattr(settings, field) != getattr(default, field)]
-    reports = [
-        f"reports.{f}" for f in _REPORTS if getattr(settings.reports, f) != getattr(default.reports, f)
-    ]
-    return (*found, *reports)
+    return tuple(found)

@@ -50,6 +50,7 @@ class BuildResult(NamedTuple):
     failed: tuple[tuple[str, str], ...]
     written: int
     seconds: float
+    complete: bool = True  # nothing failed, and nothing was left to the next build
 
 
 class Told(NamedTuple):
@@ -107,15 +108,17 @@ def build(
         for path, content in render(told, pages, look):
             site.add_page(path, content)
         published = site.publish()
+    failed = tuple((stem, text) for stem, text in gallery.known.items() if text)
+    failed += tuple((s.spec.key, s.failure) for s in told.sections if s.failure is not None)
     return BuildResult(
         path=os.path.join(os.path.abspath(directory), "index.html"),
         pages=site.count(".html"),
         charts=site.count("@2x.png"),
         drawn=gallery.drawn,
-        failed=tuple((stem, text) for stem, text in gallery.known.items() if text)
-        + tuple((s.spec.key, s.failure) for s in told.sections if s.failure is not None),
+        failed=failed,
         written=len(published.written),
         seconds=clock.monotonic() - begin,
+        complete=not failed and all(complete.values()),
     )
 
 
@@ -164,6 +167,8 @@ class Source:
                 report = reader.read(self.title)
                 sections = tuple(read_section(reader, spec) for spec in self._specs)
                 usage = read_usage(reader)
+                if site is None:
+                    report = report._replace(periods=())
                 long = () if site is None else tuple(self._read_long(reader, report, site))
         finally:
             db.close()

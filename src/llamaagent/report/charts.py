@@ -6,6 +6,7 @@ Points are bucket summaries: `mean` is the line, `low` to `high` the band behind
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
 _WILD = 3  # a mean this many times the third highest does not count for the axis
+_SLOT_S = 900
 _ENOUGH = 20  # points from which on a few of them can be wild
 
 
@@ -216,7 +218,7 @@ def tabulate(chart: Chart, zone: dt.tzinfo) -> tuple[TableRow, ...]:
     for index, line in enumerate(chart.series):
         for point in line.points:
             if point is not None:
-                start = _start(point.ts, step, zone)
+                start = _start(point.ts // _SLOT_S, step, zone)
                 rows.setdefault(start, [[] for _ in chart.series])[index].append(point)
     return tuple(TableRow(start, tuple(_cell(points) for points in rows[start])) for start in sorted(rows))
 
@@ -227,7 +229,10 @@ def table_step(chart: Chart) -> str:
     return "hour" if days <= 2 else "day" if days <= 62 else "month"
 
 
-def _start(ts: int, step: str, zone: dt.tzinfo) -> int:
+@functools.lru_cache(maxsize=8192)
+def _start(slot: int, step: str, zone: dt.tzinfo) -> int:
+    """The begin of the hour, day or month in which a quarter of an hour lies: offsets of zones are whole quarters."""
+    ts = slot * _SLOT_S
     at = local(ts, zone)
     if step == "hour":
         return ts - at.minute * 60 - at.second

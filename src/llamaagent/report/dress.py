@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from llamaagent import __version__
 from llamaagent.base.errors import ConfigError
+from llamaagent.report.folder import site_folder
 from llamaagent.report.html import Look
-from llamaagent.report.paths import read_site_file, site_folder
+from llamaagent.report.paths import read_site_file
 from llamaagent.report.series import Definitions, read_definitions
 from llamaagent.report.times import local
 

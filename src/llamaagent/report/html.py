@@ -13,7 +13,8 @@ import jinja2
 
 from llamaagent.report import charts, figures, lives, svg, times, words
 from llamaagent.report.arithmetic import read_arithmetic
-from llamaagent.report.paths import card_path, page_path, picture_stem, site_folder
+from llamaagent.report.folder import site_folder
+from llamaagent.report.paths import card_path, page_path, picture_stem
 from llamaagent.report.periods import DAY
 from llamaagent.report.strips import draw_histogram, draw_life, draw_spark
 

@@ -1,4 +1,4 @@
-"""Where each page and picture lies within a site, and where templates come from."""
+"""Where each page and picture lies within a site."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ import os
 import re
 
 from llamaagent.base.errors import InstallError
+from llamaagent.report.folder import site_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.report.model import LongPage
     from llamaagent.report.rows import GpuRow
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-
-
-def site_folder() -> str:
-    """Where templates, style sheet and chart definitions lie: in the wheel, else in the checkout."""
-    for folder in (os.path.join(_HERE, "site"), os.path.join(_CHECKOUT, "reports")):
-        if os.path.isfile(os.path.join(folder, "charts.toml")):
-            return folder
-    raise InstallError("the report's templates are missing from this installation")
 
 
 def read_site_file(name: str, templates: str | None = None) -> str:

@@ -51,23 +51,22 @@ class Gallery:
         return complete
 
     def _add(self, stem: str, chart: Chart, period: Period) -> bool:
-        mark = f"{chart.fingerprint(self._zone)}-{png.VERSION}"
-        paths = [stem + ending for ending in PICTURE_FILES]
         before = self._site.picture(stem)
-        there = before is not None and self._site.keep_pages(paths)
+        there = before is not None and self._site.keep_pages([stem + ending for ending in PICTURE_FILES])
+        none = self._mode == "none"
         if there and before is not None:
-            fresh = before[0] == mark
-            waits = self._mode != "all" and 0 <= self._now - before[1] < period.pictures_s
-            if fresh or waits or self._mode == "none" or self._late():
+            waits = none or (self._mode == "due" and 0 <= self._now - before[1] < period.pictures_s)
+            if waits or self._late() or before[0] == self._mark(chart):
                 self.known[stem] = ""
                 self._site.note_picture(stem, before)
-                return fresh or waits or self._mode == "none"
-        elif self._mode == "none":
-            return True
-        elif self._late():
-            return False
-        self._draw(stem, chart, mark)
+                return waits or not self._late()
+        elif none or self._late():
+            return none
+        self._draw(stem, chart, self._mark(chart))
         return True
+
+    def _mark(self, chart: Chart) -> str:
+        return f"{chart.fingerprint(self._zone)}-{png.VERSION}"
 
     def _late(self) -> bool:
         return self._mode == "due" and self._clock.monotonic() - self._begin > _PATIENCE_S
@@ -96,12 +95,14 @@ def tell(chart: Chart, zone: dt.tzinfo) -> bytes:
         ["time", "unix_time"]
         + [f"{name} {what}{unit}" for name in names for what in ("lowest", "mean", "highest")]
     )
-    rows: dict[int, list[float | None]] = {}
+    rows: dict[int, list[str | None]] = {}
     for index, line in enumerate(chart.series):
         for point in line.points:
             if point is not None:
                 row = rows.setdefault(point.ts, [None] * (3 * len(names)))
-                row[3 * index : 3 * index + 3] = [point.low, point.mean, point.high]
+                row[3 * index : 3 * index + 3] = [
+                    f"{value:.6g}" for value in (point.low, point.mean, point.high)
+                ]
     for ts in sorted(rows):
         writer.writerow([iso(ts, zone), ts, *rows[ts]])
     return out.getvalue().encode()

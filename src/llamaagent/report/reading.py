@@ -34,6 +34,7 @@ from llamaagent.report.series import (
     span_window,
 )
 from llamaagent.report.spans import read_reach
+from llamaagent.report.spreads import spread
 from llamaagent.sql import statements
 
 if TYPE_CHECKING:
@@ -151,8 +152,7 @@ class Reader:
     ) -> tuple[ProfilePage, ...]:
         columns = self.columns("profile")
         day = self.day.bindings()
-        spread = _by_profile(self.rows("read_distributions", rows.Distribution, day))
-        histograms = _by_profile(self.rows("read_histograms", rows.HistogramRow, day))
+        distributions, histograms = spread(self.db.execute(self.sql["read_speeds"], day))
         lives = self.lives(self.window)
         pages = []
         for row in found:
@@ -161,8 +161,8 @@ class Reader:
             pages.append(
                 page._replace(
                     totals=totals.get(name, NO_TOTALS),
-                    distributions=tuple(spread.get(name, ())),
-                    histograms=tuple(histograms.get(name, ())),
+                    distributions=distributions.get(name, ()),
+                    histograms=histograms.get(name, ()),
                     life=live(lives.get(name, ()), self.window, self.now),
                 )
             )

@@ -1,7 +1,8 @@
 """Pages that are a file of SQL and a template: ours (projects, requests, models, journal, care) and the user's.
 
 `NAME.sql` begins with `-- page: TITLE`, then has statements under `-- name:` headings; `NAME.html` gets their rows as
-`data.STATEMENT`. Bound are :now, :from_ts, :to_ts (the day), :week_ts and :month_ts. The connection only reads.
+`data.STATEMENT`; one that a chart of charts.toml names (as `NAME.STATEMENT`) is drawn instead. Bound are :now,
+:from_ts, :to_ts (the day), :week_ts and :month_ts. The connection only reads.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamaagent.base.errors import ConfigError, InstallError, LlamaAgentError
-from llamaagent.report.paths import site_folder
+from llamaagent.report.folder import site_folder
 from llamaagent.sql import split_statements
 
 if TYPE_CHECKING:
@@ -92,15 +93,20 @@ def read_section(reader: Reader, spec: SectionSpec) -> Section:
     """Ask its statements. One of the user's that fails costs its page, with a line that says so."""
     now = reader.now
     bound = {"now": now, **reader.window.bindings(), "week_ts": now - 7 * 86400, "month_ts": now - 31 * 86400}
+    drawn = {source.statement for source in reader.definitions.sources}
     try:
-        data = {name: _ask(reader, text, bound) for name, text in spec.statements.items()}
+        data = {
+            name: _ask(reader, text, bound)
+            for name, text in spec.statements.items()
+            if f"{spec.key}.{name}" not in drawn
+        }
+        charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}))
     except LlamaAgentError:
         raise
     except Exception as error:
         if not spec.own:
             raise
         return Section(spec, {}, failure=f"{type(error).__name__}: {error}")
-    charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}))
     return Section(spec, data, charts)
 
 

@@ -173,15 +173,10 @@ def read_columns(
                 mean, low, high = values[3 * index : 3 * index + 3]
                 if mean is not None:
                     name = f"{column}/{row[1]}" if source.split else column
-                    lists.setdefault(name, []).append(Point(ts, _round(mean), _round(low), _round(high)))
+                    lists.setdefault(name, []).append(Point(ts, mean, low, high))
         for subject, made in gathered.items():
             found.setdefault(subject, {}).update({name: tuple(points) for name, points in made.items()})
     return found
-
-
-def _round(value: float) -> float:
-    """More digits than a picture shows only make equal pictures look different."""
-    return float(f"{value:.6g}")
 
 
 def draw_charts(

@@ -5,22 +5,58 @@ The parts are our own pages; within them quotes in texts are escaped, so what lo
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from llamaagent.base.errors import CannotCreateError
 from llamaagent.report.paths import read_site_file
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
-    from llamaagent.report.build import Source
+    from llamaagent.base.clock import Clock
+    from llamaagent.report.build import BuildResult, Source
+    from llamaagent.report.choices import Choices
 
 _MAIN = re.compile(r'<main id="main">\n(.*)</main>', re.DOTALL)
 _IDS = re.compile(r' (id|aria-labelledby)="([^"]*)"')
 _LINKS = re.compile(r' href="([^"]*)"')
 _HEADINGS = re.compile(r"<(/?)h([1-5])\b")
 _MARKS = re.compile(r'<svg class="hidden" width="0".*?</svg>', re.DOTALL)
+
+
+def build_single(
+    database: str,
+    directory: str,  # noqa: ARG001 - there is none: the same call as for a folder
+    *,
+    clock: Clock,
+    zone: dt.tzinfo,
+    public: bool,
+    now: int | None = None,
+    title: str | None = None,
+    cache_directory: str | None = None,
+    choices: Choices,
+) -> BuildResult:
+    """Write a whole site into `choices.single_file`, replaced at once. Raises StorageError and its kin, ConfigError."""
+    from llamaagent.report.build import TITLE, BuildResult, Source
+    from llamaagent.report.html import Look
+
+    begin = clock.monotonic()
+    path = os.path.abspath(choices.single_file or "report.html")
+    look = Look("style.css", None, choices.links, choices.sections, choices.templates, cache_directory)
+    source = Source(database, zone, choices, look, title or TITLE)
+    content = one_file(source, clock.now() if now is None else now)
+    try:
+        handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644 if public else 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(f"{path}.new", path)
+    except OSError as error:
+        raise CannotCreateError(f"cannot write {path}: {error.strerror}") from error
+    return BuildResult(path, 1, 0, 0, (), 1, clock.monotonic() - begin)
 
 
 def one_file(source: Source, now: int, window: tuple[int, int] | None = None) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llamaagent.report.figures import format_number
 from llamaagent.report.lives import say_life
+from llamaagent.report.spreads import BINS
 from llamaagent.report.svg import label_times, relative
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from llamaagent.report.series import Window
 
 _BAR, _FOOT = 18, 18  # CSS pixels: the line, the times below it
-_BINS, _TALL = 24, 72
+_TALL = 72
 
 
 def draw_life(stretches: Sequence[Stretch], window: Window, zone: dt.tzinfo) -> str:
@@ -66,12 +67,12 @@ def draw_histogram(bins: Sequence[HistogramRow], unit: str) -> str:
     drawn = []
     for row in bins:
         tall = max(1, round(_TALL * row.n / most))
-        place = f'x="{100 * row.bin / _BINS:.4g}%" y="{_TALL - tall}" width="3.8%" height="{tall}"'
+        place = f'x="{100 * row.bin / BINS:.4g}%" y="{_TALL - tall}" width="3.8%" height="{tall}"'
         text = f"{format_number(row.bin * width)} to {format_number((row.bin + 1) * width)} {unit}: {row.n:,}"
         drawn.append(f'<rect class="bar" {place}><title>{escape(text)}</title></rect>')
     for share in (0, 0.25, 0.5, 0.75, 1):
         anchor = " s" if not share else " e" if share == 1 else ""
-        number = format_number(share * _BINS * width) + (f" {unit}" if share == 1 else "")
+        number = format_number(share * BINS * width) + (f" {unit}" if share == 1 else "")
         drawn.append(
             f'<text class="x{anchor}" x="{100 * share:.4g}%" y="{_TALL + 15}">{escape(number)}</text>'
         )

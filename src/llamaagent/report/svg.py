@@ -163,7 +163,8 @@ Place = tuple[int, int, int, int]  # x, and y of mean, low, high
 def _runs(points: Sequence[Point | None], chart: Chart) -> Iterable[list[Place]]:
     """The points between gaps, in the units of the inner picture; what lies beyond the axis ends just above it."""
     wide = WIDE / (chart.to_ts - chart.from_ts)
-    high = HIGH / chart.top
+    tall = HIGH / chart.top
+    begin = chart.from_ts
     run: list[Place] = []
     for point in points:
         if point is None:
@@ -171,9 +172,13 @@ def _runs(points: Sequence[Point | None], chart: Chart) -> Iterable[list[Place]]
                 yield run
             run = []
             continue
-        x = round((point.ts - chart.from_ts) * wide)
-        mean, low, top = (max(-9, round(HIGH - value * high)) for value in point[1:])
-        run.append((x, mean, low, top))
+        ts, mean, low, high = point
+        y = max(-9, int(HIGH - mean * tall + 0.5))
+        if low == high:
+            run.append((int((ts - begin) * wide + 0.5), y, y, y))
+        else:
+            bottom, top = max(-9, int(HIGH - low * tall + 0.5)), max(-9, int(HIGH - high * tall + 0.5))
+            run.append((int((ts - begin) * wide + 0.5), y, bottom, top))
     if run:
         yield run
 

@@ -86,6 +86,8 @@ _CHANGES = {
     "evict": "was evicted",
     "rollback": "was rolled back",
     "adopt": "was adopted",
+    "unhealthy": "does not answer its health probe",
+    "stuck": "is stuck",
     "card": "is a card seen for the first time",
 }
 
