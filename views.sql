@@ -1018,6 +1018,7 @@ SELECT
     u.value AS uuid,
     i.profile,
     r.instance_id,
+    r.gpu_memory_mib_n AS n,
     1.0 * r.gpu_memory_mib_sum / nullif(r.gpu_memory_mib_n, 0) / json_array_length(i.gpus) AS memory_mib_avg,
     1.0 * r.gpu_memory_mib_max / json_array_length(i.gpus) AS memory_mib_max,
     r.covered_s

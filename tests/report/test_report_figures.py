@@ -99,7 +99,7 @@ def test_the_csv_beside_a_chart_is_the_data_by_buckets(demo_site: Built, db: Con
 
 def test_memory_by_holder_adds_up_to_what_the_driver_counts(demo_site: Built, db: Connection) -> None:
     path = os.path.join(demo_site.directory, "charts")
-    folder = next(name for name in os.listdir(path) if name.startswith("gpu-gpu-b02f"))
+    folder = next(name for name in os.listdir(path) if name.startswith("gpu-b02f"))
     with open(os.path.join(path, folder, "memory-day.csv"), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     used = dict(db.execute(

@@ -116,6 +116,17 @@ def test_pages_are_well_formed_and_need_nothing_else(which: str, request: pytest
     check_self_contained(site)
 
 
+@pytest.mark.parametrize("which", ["small_site", "demo_site"])
+def test_a_parser_of_html_finds_no_fault(which: str, request: pytest.FixtureRequest) -> None:
+    """html5lib names every parse error of the standard: what is where it may not be, what is not closed."""
+    html5lib = pytest.importorskip("html5lib")
+    site = request.getfixturevalue(which)
+    for path in site.pages():
+        parser = html5lib.HTMLParser()
+        parser.parse(site.read(path))
+        assert parser.errors == [], path
+
+
 def test_pages_are_as_they_were(small_site: Built, pytestconfig: pytest.Config) -> None:
     """`pytest --update-golden` writes them anew; look at the difference before you commit it."""
     for path in small_site.pages():

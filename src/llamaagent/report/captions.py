@@ -61,7 +61,11 @@ def caption(chart: Chart, zone: dt.tzinfo) -> str:
         sentences.append(f"one peak of {format_quantity(chart.cut.value, chart.unit)} is cut off")
     if chart.gaps:
         sentences.append(_gap_words(chart, zone))
-    return " ".join(f"{text[0].upper()}{text[1:]}." for text in sentences)
+    named = len(chart.series) > 1  # a name keeps its small letter
+    return " ".join(
+        f"{text if named and not place else text[0].upper() + text[1:]}."
+        for place, text in enumerate(sentences)
+    )
 
 
 def _gap_words(chart: Chart, zone: dt.tzinfo) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
 _WILD = 3  # a mean this many times the third highest does not count for the axis
 _SLOT_S = 900
+_MANY_EVENTS = 24
+_ORDINARY = frozenset({"start", "end"})
+_PLACES = 120  # marks of one kind that can stand beside each other
 _ENOUGH = 20  # points from which on a few of them can be wild
 
 
@@ -205,10 +208,24 @@ def make_chart(
     gaps = _joined_gaps(broken, span, longest_s)
     largest, cut = find_ceiling(broken, limits)
     end, tick = _axis(unit, max(largest, top or 0.0))
-    happened = tuple(event for event in sorted(events) if span[0] <= event.ts <= span[1])
+    happened = thin_events([event for event in sorted(events) if span[0] <= event.ts <= span[1]], span)
     chart = Chart(slug, title, unit, *span, broken, happened, tuple(limits), gaps, end, tick, cut)
     words = captions.caption(chart, zone)
     return chart._replace(caption=words, alt=captions.alternative(chart, words, zone))
+
+
+def thin_events(events: Sequence[Event], span: tuple[int, int]) -> tuple[Event, ...]:
+    """Leave the marks that can be told apart: of very many not the ordinary ones, and none twice in the same place."""
+    if len(events) <= _MANY_EVENTS:
+        return tuple(events)
+    found: list[Event] = []
+    last: dict[str, int] = {}
+    for event in events:
+        apart = event.ts - last.get(event.kind, 0) > (span[1] - span[0]) / _PLACES
+        if event.kind not in _ORDINARY and apart:
+            found.append(event)
+            last[event.kind] = event.ts
+    return tuple(found)
 
 
 def tabulate(chart: Chart, zone: dt.tzinfo) -> tuple[TableRow, ...]:

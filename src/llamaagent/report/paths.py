@@ -53,6 +53,8 @@ def picture_stem(kind: str, subject: str, slug: str, period: str) -> str:
 
 def picture_folder(kind: str, subject: str) -> str:
     """Where all pictures of one subject lie."""
+    if kind == "gpu":
+        return f"charts/gpu-{_safe(subject.lower().removeprefix('gpu-'))}"
     return f"charts/{kind}-{_safe(subject)}" if subject else f"charts/{kind}"
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MAIN = re.compile(r'<main id="main">\n(.*)</main>', re.DOTALL)
 _IDS = re.compile(r' (id|aria-labelledby)="([^"]*)"')
 _LINKS = re.compile(r' href="([^"]*)"')
+_NAMES = re.compile(r'<section aria-labelledby="[^"]*">')
 _HEADINGS = re.compile(r"<(/?)h([1-5])\b")
 _MARKS = re.compile(r'<svg class="hidden" width="0".*?</svg>', re.DOTALL)
 
@@ -112,6 +113,8 @@ def _turn(body: str, path: str, names: Mapping[str, str]) -> str:
             else f' {found.group(1)}="{prefix}-{found.group(2)}"'
         )
 
+    if path != "index.html":  # the same names would stand for several landmarks
+        body = _NAMES.sub("<section>", body)
     return _LINKS.sub(lambda m: _link(m.group(1), path, names), _IDS.sub(rename, body))
 
 

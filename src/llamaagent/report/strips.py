@@ -70,7 +70,7 @@ def draw_histogram(bins: Sequence[HistogramRow], unit: str) -> str:
         place = f'x="{100 * row.bin / BINS:.4g}%" y="{_TALL - tall}" width="3.8%" height="{tall}"'
         text = f"{format_number(row.bin * width)} to {format_number((row.bin + 1) * width)} {unit}: {row.n:,}"
         drawn.append(f'<rect class="bar" {place}><title>{escape(text)}</title></rect>')
-    for share in (0, 0.25, 0.5, 0.75, 1):
+    for share in (0, 0.5, 1):
         anchor = " s" if not share else " e" if share == 1 else ""
         number = format_number(share * BINS * width) + (f" {unit}" if share == 1 else "")
         drawn.append(

@@ -39,10 +39,10 @@ SELECT uuid AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
  ORDER BY uuid, s.ts / :bucket_s;
 
 -- name: read_holder_buckets
--- A server that ran for a part of a bucket only has its mean over that part.
+-- A profile that was launched again within a bucket has the mean of both launches by their samples, not their sum.
 SELECT h.uuid AS subject, h.profile, CAST(avg(h.ts + h.resolution_s / 2) AS INTEGER) AS ts,
        avg(h.memory_mib), min(h.memory_mib), max(h.memory_mib)
-  FROM (SELECT s.resolution_s, s.ts, s.uuid, s.profile, sum(s.memory_mib_avg) AS memory_mib
+  FROM (SELECT s.resolution_s, s.ts, s.uuid, s.profile, sum(s.memory_mib_avg * s.n) / sum(s.n) AS memory_mib
           FROM json_each(:parts) AS p
          CROSS JOIN v_report_gpu_memory_rollups AS s
          WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
