@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all help demo test lint docs bench bench-loop bench-db bench-salvage screenshots clean distclean
+.PHONY: all help demo test lint docs bench bench-loop bench-db bench-salvage bench-report screenshots clean distclean
 
 export PYTHON
 ARGS ?=
@@ -44,6 +44,10 @@ bench-salvage:  ## rows saved over rows present, for 200 random damages of a rea
 bench-db:  ## whether questions stay fast with a year of history (ARGS="--keep DIR" keeps the files)
 	@scripts/setup.sh demo
 	@.venv/bin/python scripts/bench_db.py $(ARGS)
+
+bench-report:  ## what the report costs beside Munin's (ARGS="--passes" also starts ten servers)
+	@scripts/setup.sh demo
+	@.venv/bin/python scripts/bench_report.py $(ARGS)
 
 screenshots:  ## the pictures of the README, from a real report
 	@scripts/setup.sh test

@@ -75,13 +75,13 @@ def test_a_part_of_the_site_needs_a_place_of_its_own(place: Place) -> None:
 
 
 def test_a_wrong_section_is_a_fault_of_the_settings(tmp_path: Path) -> None:
-    place = Place(tmp_path, ", sections: [care, sytem]")
+    place = Place(tmp_path, ", sections: [care, sistema]")
     place.run("run", "--once", "--no-report")
 
     done = place.run("report", "build")
 
     assert done.returncode == 78
-    assert "reports.sections: no page is named 'sytem'" in done.stderr
+    assert "reports.sections: no page is named 'sistema'" in done.stderr
 
 
 def test_what_is_to_be_run_after_a_report_is_run_when_it_changed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import small_database
-from report_sites import Built, build_again, build_site
+from report_sites import ROOT, Built, build_again, build_site
 from small_database import NOW, add_launch, add_revision, add_samples, insert
 from test_report_pages import Page, check_form
 
@@ -220,6 +220,18 @@ def test_a_user_adds_a_page_with_a_file_of_sql_and_a_template(tmp_path: Path) ->
     check_form(site)
 
 
+def test_the_example_of_an_own_page_works(demo_site: Built, tmp_path: Path) -> None:
+    choices = PLAIN._replace(templates=os.path.join(ROOT, "examples", "report"))
+    directory = str(tmp_path / "site")
+    result = build_again(demo_site.database, directory, 1_795_257_000, choices=choices)
+
+    page = demo_site._replace(directory=directory).read("speed.html")
+    assert result.failed == ()
+    assert '<svg class="plot"' in page
+    assert re.search(r'qwen3-8b</a></th><td>b6730-c0ffee1</td><td class="num">[\d,]+</td>', page)
+    assert Page(page).faults == []
+
+
 def test_an_own_page_that_fails_costs_that_page_and_cannot_write(tmp_path: Path) -> None:
     sql = "-- page: Night\n-- name: busy\nDELETE FROM instances;\n"
     choices = PLAIN._replace(templates=own_folder(tmp_path, sql))
@@ -245,7 +257,7 @@ def test_style_sheet_logo_links_and_sections_are_the_owners(tmp_path: Path) -> N
     site = build_site(str(tmp_path), small_database.fill, choices=choices)
 
     page = site.read("index.html")
-    assert re.search(r'<img class="logo" src="assets/logo-[0-9a-f]{12}\.svg" alt="" height="28">', page)
+    assert re.search(r'<img class="logo" src="assets/logo-[0-9a-f-]+\.svg" alt="" height="28">', page)
     assert '<a href="https://wiki.example.org/?a&amp;b">Wiki &lt;b&gt;</a>' in page
     (style,) = re.findall(r'<link rel="stylesheet" href="([^"]+)">', page)
     assert site.read(style) == "body { color: teal; }"

@@ -6,9 +6,10 @@ The agent itself calls it through child.py, so that what matplotlib needs is giv
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from llamaagent.base.errors import StorageError
+from llamaagent.base.record import NamedTuple
 from llamaagent.report import feeds
 from llamaagent.report.choices import DEFAULT, Choices
 from llamaagent.report.dress import choose_look, read_chart_definitions, template_mark

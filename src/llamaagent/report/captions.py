@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.report.figures import format_quantity
 from llamaagent.report.times import format_day, format_instant, format_time, zone_label
 

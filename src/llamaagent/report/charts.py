@@ -7,11 +7,13 @@ Points are bucket summaries: `mean` is the line, `low` to `high` the band behind
 from __future__ import annotations
 
 import functools
-import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+import typing
+from typing import TYPE_CHECKING
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.report import captions
 from llamaagent.report.figures import choose_scale, nice_ceiling
+from llamaagent.report.marks import thin_events
 from llamaagent.report.times import local, zone_label
 
 if TYPE_CHECKING:
@@ -21,13 +23,10 @@ if TYPE_CHECKING:
 GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
 _WILD = 3  # a mean this many times the third highest does not count for the axis
 _SLOT_S = 900
-_MANY_EVENTS = 24
-_ORDINARY = frozenset({"start", "end"})
-_PLACES = 120  # marks of one kind that can stand beside each other
 _ENOUGH = 20  # points from which on a few of them can be wild
 
 
-class Point(NamedTuple):
+class Point(typing.NamedTuple):  # the quickest to make, and there are tens of thousands
     """One bucket. ts: the mean time of its samples, seconds UTC."""
 
     ts: int
@@ -105,6 +104,8 @@ class Chart(NamedTuple):
 
         The zone is drawn on the axis, so it takes part; an offset stands for zones without a name.
         """
+        import hashlib  # only for those that draw pictures
+
         text = (
             f"{self!r}|{local(self.from_ts, zone).isoformat()}|{zone_label(self.from_ts, self.to_ts, zone)}"
         )
@@ -212,20 +213,6 @@ def make_chart(
     chart = Chart(slug, title, unit, *span, broken, happened, tuple(limits), gaps, end, tick, cut)
     words = captions.caption(chart, zone)
     return chart._replace(caption=words, alt=captions.alternative(chart, words, zone))
-
-
-def thin_events(events: Sequence[Event], span: tuple[int, int]) -> tuple[Event, ...]:
-    """Leave the marks that can be told apart: of very many not the ordinary ones, and none twice in the same place."""
-    if len(events) <= _MANY_EVENTS:
-        return tuple(events)
-    found: list[Event] = []
-    last: dict[str, int] = {}
-    for event in events:
-        apart = event.ts - last.get(event.kind, 0) > (span[1] - span[0]) / _PLACES
-        if event.kind not in _ORDINARY and apart:
-            found.append(event)
-            last[event.kind] = event.ts
-    return tuple(found)
 
 
 def tabulate(chart: Chart, zone: dt.tzinfo) -> tuple[TableRow, ...]:

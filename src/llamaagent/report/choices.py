@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from llamaagent.base.record import NamedTuple
 from llamaagent.report.scope import WHOLE, Scope
 
 PICTURES = ("all", "due", "none")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from html import escape
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape, quoteattr
 
 from llamaagent.report.paths import card_path, page_path
 from llamaagent.report.words import BAD, say_change
@@ -94,10 +94,10 @@ def atom(report: Report) -> bytes:
 
 def _entry(row: IncidentRow, title: str) -> str:
     subject = f"{row.profile} {say_change(row.kind)}" if row.profile is not None else row.kind
-    target = quoteattr(page_path(row.profile) if row.profile is not None else "index.html")
+    target = _text(page_path(row.profile) if row.profile is not None else "index.html")
     return (
         f"<entry>\n<title>{_text(subject)}</title>\n<id>{_id(title, row.id)}</id>\n<updated>{_utc(row.ts)}</updated>\n"
-        f"<link href={target}/>\n<summary>{_text(row.detail or subject)}</summary>\n</entry>\n"
+        f"<link href='{target}'/>\n<summary>{_text(row.detail or subject)}</summary>\n</entry>\n"
     )
 
 

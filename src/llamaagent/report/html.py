@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import shlex
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.report import charts, figures, lives, svg, times, words
 from llamaagent.report.arithmetic import read_arithmetic
 from llamaagent.report.folder import site_folder
@@ -210,6 +209,9 @@ def _policy(look: Look) -> str:
     """What a browser may load: nothing from elsewhere, no script."""
     styles = "'self' file:"
     if look.single is not None:
+        import base64
+        import hashlib
+
         digest = base64.b64encode(hashlib.sha256(look.single.encode()).digest()).decode()
         styles = f"'sha256-{digest}'"
     return f"default-src 'none'; img-src 'self' file: data:; style-src {styles}"

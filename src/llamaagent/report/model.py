@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.report import rows, words
 from llamaagent.report.charts import Chart, Point
 from llamaagent.report.series import ChartSpec, Window

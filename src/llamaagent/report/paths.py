@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 
@@ -61,5 +60,7 @@ def picture_folder(kind: str, subject: str) -> str:
 def _safe(name: str) -> str:
     if _PLAIN.fullmatch(name):
         return name
+    import hashlib  # seldom needed, and dear to load
+
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:40]
     return f"{plain}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}".lstrip("-")

@@ -7,8 +7,6 @@ the next time. Names never change, so that a wiki can show them.
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from llamaagent.report import png
@@ -87,6 +85,9 @@ class Gallery:
 
 def tell(chart: Chart, zone: dt.tzinfo) -> bytes:
     """The chart's data as CSV (RFC 4180): the time, then lowest, mean and highest of each series."""
+    import csv
+    import io
+
     out = io.StringIO()
     writer = csv.writer(out)
     names = [line.name for line in chart.series]

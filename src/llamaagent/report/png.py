@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +158,8 @@ def _prepare_folder(directory: str | None) -> None:
     except OSError:
         directory = None
     if directory is None or not os.access(directory, os.W_OK):
+        import tempfile
+
         directory = tempfile.mkdtemp(prefix="llamaagent-")
     os.environ["MPLCONFIGDIR"] = directory
 

@@ -12,9 +12,10 @@ import fcntl
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from llamaagent.base.errors import CannotCreateError, LockHeldError, StorageError, StoreFullError
+from llamaagent.base.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from llamaagent.base.errors import ConfigError, InstallError, LlamaAgentError
+from llamaagent.base.record import NamedTuple
 from llamaagent.report.folder import site_folder
 from llamaagent.sql import split_statements
 

@@ -6,9 +6,10 @@ The reducing to buckets is done by SQL, one pass over the samples for all subjec
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llamaagent.base.errors import InstallError
+from llamaagent.base.record import NamedTuple
 from llamaagent.report.charts import GAP_PERIODS, Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.figures import format_quantity
 from llamaagent.report.spans import long_statement

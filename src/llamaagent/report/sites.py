@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from llamaagent.base.errors import UsageError
+from llamaagent.base.record import NamedTuple
 from llamaagent.report import times
 from llamaagent.report.folder import site_folder
 from llamaagent.report.paths import read_site_file

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.cardtime import Power, Span, card_seconds, energy
 from llamaagent.domain.quota import RESOURCES, Limit, Use, amount_text, limit_text, used, users_text
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.faults import WORDS
 from llamaagent.domain.profile import Schedule
 from llamaagent.domain.schedule import place
