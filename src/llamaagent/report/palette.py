@@ -47,5 +47,5 @@ def _encode(image: Any, palette: Any) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", compress_level=6)
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", compress_level=3)
     return out.getvalue()

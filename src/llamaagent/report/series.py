@@ -163,21 +163,40 @@ def read_columns(
     for source in definitions.sources:
         if source.page != page:
             continue
-        gathered: dict[str, dict[str, list[Point]]] = {}
         rolled = long_statement(db, source.statement, window)
-        for row in db.execute(*(rolled or (statements[source.statement], bindings))):
-            subject, ts, values = row[0], row[1 + source.split], row[2 + source.split :]
-            lists = gathered.setdefault(
-                subject, {} if source.split else {name: [] for name in source.columns}
-            )
-            for index, column in enumerate(source.columns):
-                mean, low, high = values[3 * index : 3 * index + 3]
-                if mean is not None:
-                    name = f"{column}/{row[1]}" if source.split else column
-                    lists.setdefault(name, []).append(Point(ts, mean, low, high))
+        rows = db.execute(*(rolled or (statements[source.statement], bindings)))
+        gathered = _gather_parts(source, rows) if source.split else _gather(source, rows)
         for subject, made in gathered.items():
             found.setdefault(subject, {}).update({name: tuple(points) for name, points in made.items()})
     return found
+
+
+def _gather(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, list[Point]]]:
+    """subject, time, then three columns for each figure; read for every sample of every server, so it is kept short."""
+    gathered: dict[str, dict[str, list[Point]]] = {}
+    places = range(2, 2 + 3 * len(source.columns), 3)
+    for row in rows:
+        subject, ts = row[0], row[1]
+        lists = gathered.get(subject)
+        if lists is None:
+            lists = gathered[subject] = {name: [] for name in source.columns}
+        for place, points in zip(places, lists.values(), strict=True):
+            mean = row[place]
+            if mean is not None:
+                points.append(Point(ts, mean, row[place + 1], row[place + 2]))
+    return gathered
+
+
+def _gather_parts(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, list[Point]]]:
+    """The same where the second column says whose figures they are."""
+    gathered: dict[str, dict[str, list[Point]]] = {}
+    for subject, part, ts, *values in rows:
+        lists = gathered.setdefault(subject, {})
+        for index, column in enumerate(source.columns):
+            mean, low, high = values[3 * index : 3 * index + 3]
+            if mean is not None:
+                lists.setdefault(f"{column}/{part}", []).append(Point(ts, mean, low, high))
+    return gathered
 
 
 def draw_charts(
