@@ -859,10 +859,10 @@ FROM instance_samples AS s
 JOIN instances AS i ON i.id = s.instance_id
 LEFT JOIN system_samples AS y ON y.ts = s.ts;
 
--- What a profile's page tells beside v_profiles: what the file says, and the command line of the newest launch.
+-- v_profiles, and beside it what the file says and the command line of the newest launch.
 CREATE VIEW v_report_profiles AS
 SELECT
-    p.profile,
+    p.*,
     r.document,
     r.line,
     r.git_commit AS declared_commit,

@@ -141,19 +141,18 @@ SELECT '' AS subject, coalesce(max(sample_ts), max(end_ts)) AS ts,
 -- name: read_profiles
 -- Profiles that are declared or live, with the launch that is live or was last.
 SELECT p.profile, p.project, p.kind, p.status, p.wanted, p.reason, p.detail, p.since_ts, p.retry_ts, p.override,
-       p.override_until_ts, p.override_by, p.declared_state, p.priority, p.source, r.line, r.declared_commit,
-       r.declared_dirty, r.document, r.refused_ts, r.refusal, p.instance_id, p.url, p.pid, p.container_id, p.model_path,
-       r.model_size_bytes, p.build, p.git_commit, p.git_dirty, p.context_size, p.gpu_layers, p.gpus, r.argv,
-       p.gpu_memory_declared_mib, p.gpu_memory_estimated_mib, p.gpu_memory_measured_mib, r.memory_limit_mib,
-       r.peak_memory_mib, p.launched_ts, p.ready_ts, p.ended_ts, p.exit_code, p.exit_signal, p.restarts,
+       p.override_until_ts, p.override_by, p.declared_state, p.priority, p.source, p.line, p.declared_commit,
+       p.declared_dirty, p.document, p.refused_ts, p.refusal, p.instance_id, p.url, p.pid, p.container_id, p.model_path,
+       p.model_size_bytes, p.build, p.git_commit, p.git_dirty, p.context_size, p.gpu_layers, p.gpus, p.argv,
+       p.gpu_memory_declared_mib, p.gpu_memory_estimated_mib, p.gpu_memory_measured_mib, p.memory_limit_mib,
+       p.peak_memory_mib, p.launched_ts, p.ready_ts, p.ended_ts, p.exit_code, p.exit_signal, p.restarts,
        (SELECT count(*) FROM v_history AS h
          WHERE h.profile = p.profile AND h.launch_id IS NOT NULL) AS launches,
        (SELECT count(*) FROM v_history AS h
          WHERE h.profile = p.profile AND h.status = 'error'
            AND h.ended_ts >= :from_ts AND h.ended_ts < :to_ts) AS crashes,
        p.gave_up_ts
-  FROM v_profiles AS p
-  JOIN v_report_profiles AS r ON r.profile = p.profile
+  FROM v_report_profiles AS p
  ORDER BY p.profile;
 
 -- name: read_launches
