@@ -160,6 +160,10 @@ def test_a_part_of_the_site_shows_that_part_only(demo_site: Built, tmp_path: Pat
         "profiles/gemma-3-27b.html", "profiles/llama-3.3-70b.html",
     ]  # fmt: skip
     assert "qwen3-8b" not in site.read("status.json")
+    tops = [path for path in site.pages() if "/" not in path]
+    assert tops == ["archive.html", "index.html", "projects.html", "system.html"]
+    assert "gemma-3-27b" in site.read("projects.html")
+    assert "qwen3-8b" not in site.read("projects.html")
     assert not [path for path in site.pages() if path.startswith("archive/")]
 
 
@@ -242,6 +246,20 @@ def test_an_own_page_that_fails_costs_that_page_and_cannot_write(tmp_path: Path)
     )
     assert site.result.failed == (("night", "ReadOnlyError: attempt to write a readonly database"),)
     assert "alpha" in site.read("index.html")
+
+
+def test_an_own_template_with_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    templates = own_folder(tmp_path)
+    (tmp_path / "own" / "night.html").write_text(
+        '{% extends "base.html" %}\n{% block main %}{{ data.nothing }}'
+    )
+    site = build_site(str(tmp_path), small_database.fill, choices=PLAIN._replace(templates=templates))
+    assert [name for name, _ in site.result.failed] == ["night"]
+    assert "This page could not be made (" in site.read("night.html")
+
+    (tmp_path / "own" / "system.html").write_text('{% extends "base.html" %}\n{% block main %}\n{% endfor %}')
+    with pytest.raises(ConfigError, match=r"^reports\.templates: system\.html:3: "):
+        build_again(site.database, site.directory, choices=PLAIN._replace(templates=templates))
 
 
 def test_style_sheet_logo_links_and_sections_are_the_owners(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def build(
         published = site.publish()
     failed = tuple((stem, text) for stem, text in gallery.known.items() if text)
     failed += tuple((s.spec.key, s.failure) for s in told.sections if s.failure is not None)
+    failed += tuple(pages.failed.items())
     return BuildResult(
         path=os.path.join(os.path.abspath(directory), "index.html"),
         pages=site.count(".html"),
@@ -166,7 +167,7 @@ class Source:
                 for spec in self._specs:
                     reader.sql |= {f"{spec.key}.{name}": text for name, text in spec.statements.items()}
                 report = reader.read(self.title)
-                sections = tuple(read_section(reader, spec) for spec in self._specs)
+                sections = tuple(read_section(reader, spec) for spec in self._specs if spec.fits(scope))
                 usage = read_usage(reader)
                 if site is None:
                     report = report._replace(periods=())

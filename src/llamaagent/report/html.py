@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from llamaagent.base.errors import ConfigError
 from llamaagent.base.record import NamedTuple
 from llamaagent.report import charts, figures, lives, svg, times, words
 from llamaagent.report.arithmetic import read_arithmetic
@@ -72,6 +73,7 @@ class Pages:
         pictures: Mapping[str, str],
     ) -> None:
         self._report, self._look, self._pictures = report, look, pictures
+        self.failed: dict[str, str] = {}  # pages of the user's own, and why they could not be made
         self._cards = {gpu.row.uuid: card_path(gpu.row) for gpu in report.gpus}
         self._environment = _environment(look)
         self._environment.filters.update(_filters(report, zone))
@@ -116,10 +118,16 @@ class Pages:
 
     def section(self, section: Section) -> bytes:
         """The page of a section; of one that failed, the line that says so."""
-        name = "failed.html" if section.failure is not None else f"{section.spec.key}.html"
-        return self._render(
-            name, f"{section.spec.key}.html", section.spec.key, section=section, data=section.data
-        )
+        path, key = f"{section.spec.key}.html", section.spec.key
+        if section.failure is None:
+            try:
+                return self._render(path, path, key, section=section, data=section.data)
+            except Exception as error:
+                if not section.spec.own:
+                    raise
+                self.failed[key] = f"{type(error).__name__}: {error}"
+                section = section._replace(failure=self.failed[key])
+        return self._render("failed.html", path, key, section=section)
 
     def long(self, page: LongPage, path: str) -> bytes:
         """The charts of a week or longer."""
@@ -151,9 +159,16 @@ class Pages:
 
     def _render(self, template: str, path: str, active: str, **values: Any) -> bytes:
         root = "../" * path.count("/")
-        text = self._environment.get_template(template).render(
-            root=root, path=path, active=active, cards=self._cards, **values
-        )
+        try:
+            text = self._environment.get_template(template).render(
+                root=root, path=path, active=active, cards=self._cards, **values
+            )
+        except jinja2.TemplateError as error:
+            if self._look.templates is None:
+                raise
+            line = getattr(error, "lineno", None)
+            where = f"{getattr(error, 'name', None) or template}{f':{line}' if line else ''}"
+            raise ConfigError(f"reports.templates: {where}: {error}") from error
         return text.translate(_CONTROLS).encode("utf-8", "replace")
 
 

@@ -53,12 +53,16 @@ def told_before(directory: str, seen: str) -> str | None:
 
 
 def note(directory: str, seen: str, told: str) -> None:
-    """Leave a note for the next build."""
+    """Leave a note for the next build; without it that one does the work once more, no harm."""
     path = os.path.join(directory, NOTE)
     fresh = f"{path}.new"
-    with open(fresh, "w", encoding="utf-8") as file:
-        file.write(f"{seen}\n{told}")
-    os.replace(fresh, path)
+    try:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it names the database
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{seen}\n{told}")
+        os.replace(fresh, path)
+    except OSError:
+        return
 
 
 def _stat(path: str) -> str:

@@ -2,7 +2,7 @@
 
 `NAME.sql` begins with `-- page: TITLE`, then has statements under `-- name:` headings; `NAME.html` gets their rows as
 `data.STATEMENT`; one that a chart of charts.toml names (as `NAME.STATEMENT`) is drawn instead. Bound are :now,
-:from_ts, :to_ts (the day), :week_ts and :month_ts. The connection only reads.
+:from_ts, :to_ts (the day), :week_ts, :month_ts and :project (NULL: all). The connection only reads.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from llamaagent.report.model import Charts
     from llamaagent.report.reading import Reader
+    from llamaagent.report.scope import Scope
 
 _MARK = "-- page:"
 FIXED = ("gpus", "system")  # sections that are not made of SQL and a template
@@ -34,6 +35,12 @@ class SectionSpec(NamedTuple):
     title: str
     statements: dict[str, str]
     own: bool
+
+    def fits(self, scope: Scope) -> bool:
+        """Say whether it can show what is asked for: of a project only where every statement asks for `:project`."""
+        if scope.project is None and scope.profiles is None:
+            return True
+        return scope.profiles is None and all(":project" in text for text in self.statements.values())
 
 
 class Section(NamedTuple):
@@ -93,7 +100,13 @@ def _read_folder(folder: str, *, own: bool) -> dict[str, SectionSpec]:
 def read_section(reader: Reader, spec: SectionSpec) -> Section:
     """Ask its statements. One of the user's that fails costs its page, with a line that says so."""
     now = reader.now
-    bound = {"now": now, **reader.window.bindings(), "week_ts": now - 7 * 86400, "month_ts": now - 31 * 86400}
+    bound: dict[str, object] = {
+        "now": now,
+        **reader.window.bindings(),
+        "week_ts": now - 7 * 86400,
+        "month_ts": now - 31 * 86400,
+    }
+    bound["project"] = reader.scope.project
     drawn = {source.statement for source in reader.definitions.sources}
     try:
         data = {
