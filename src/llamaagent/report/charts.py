@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
 _WILD = 3  # a mean this many times the third highest does not count for the axis
 _SLOT_S = 900
+_NOTHING = (-1.0,) * 4  # stands for a gap; no time is negative
 _ENOUGH = 20  # points from which on a few of them can be wild
 
 
@@ -105,11 +106,18 @@ class Chart(NamedTuple):
         The zone is drawn on the axis, so it takes part; an offset stands for zones without a name.
         """
         import hashlib  # only for those that draw pictures
+        from array import array
 
-        text = (
-            f"{self!r}|{local(self.from_ts, zone).isoformat()}|{zone_label(self.from_ts, self.to_ts, zone)}"
+        words = (
+            self._replace(series=()),
+            [(line.name, line.role, line.style) for line in self.series],
+            local(self.from_ts, zone).isoformat(),
+            zone_label(self.from_ts, self.to_ts, zone),
         )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr(words).encode("utf-8", "replace"))
+        for line in self.series:  # as bytes: writing out each number took longer than drawing the line
+            digest.update(array("d", [part for point in line.points for part in point or _NOTHING]).tobytes())
+        return digest.hexdigest()[:16]
 
 
 class TableRow(NamedTuple):

@@ -17,6 +17,7 @@ from llamaagent.report.folder import site_folder
 from llamaagent.report.paths import card_path, page_path, picture_stem
 from llamaagent.report.periods import DAY
 from llamaagent.report.strips import draw_histogram, draw_life, draw_spark
+from llamaagent.report.tables import draw_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -86,7 +87,7 @@ class Pages:
             nav=self._navigation(sections),
             known=frozenset(page.row.profile for page in report.profiles),
             figures=_FIGURES,
-            table=lambda chart: charts.tabulate(chart, zone),
+            rows=lambda chart: draw_rows(chart, zone),
             step=charts.table_step,
             svg=lambda chart: svg.draw(chart, zone),
             marks=svg.marks(),
@@ -201,7 +202,6 @@ def _filters(report: Report, zone: dt.tzinfo) -> dict[str, Any]:
         "hour": lambda ts: times.format_time(ts, zone),
         "date": lambda ts: times.format_day(ts, zone, year=True),
         "utc_date": times.utc_date,
-        "stretch": lambda ts, step: times.format_step(ts, step, zone),
         "quantity": figures.format_quantity,
         "count": figures.format_count,
         "number": lambda value: figures.DASH if value is None else figures.format_number(value),
