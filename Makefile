@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all help demo test lint docs bench bench-loop bench-containers bench-db bench-salvage bench-generations screenshots clean distclean
+.PHONY: all help demo test lint docs bench bench-loop bench-containers bench-db bench-salvage bench-generations bench-report screenshots clean distclean
 
 export PYTHON
 ARGS ?=
@@ -52,6 +52,10 @@ bench-db:  ## whether questions stay fast with a year of history (ARGS="--keep D
 bench-generations:  ## asking with the cache off, cold and warm (ARGS="ASKINGS PROMPTS THREADS")
 	@scripts/setup.sh demo
 	@.venv/bin/python scripts/bench_generations.py $(ARGS)
+
+bench-report:  ## what the report costs beside Munin's (ARGS="--passes" also starts ten servers)
+	@scripts/setup.sh demo
+	@.venv/bin/python scripts/bench_report.py $(ARGS)
 
 screenshots:  ## the pictures of the README, from a real report
 	@scripts/setup.sh test

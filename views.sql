@@ -827,6 +827,7 @@ SELECT
     active_instances
 FROM system_samples;
 
+-- throttled_percent: 100 while something holds the clocks back (power cap, heat, power brake, slowdown), else 0.
 CREATE VIEW v_report_gpu AS
 SELECT
     s.ts,
@@ -836,7 +837,9 @@ SELECT
     s.memory_total_mib,
     s.temperature_celsius,
     s.power_mw / 1000.0 AS power_watts,
-    s.power_limit_mw / 1000.0 AS power_limit_watts
+    s.power_limit_mw / 1000.0 AS power_limit_watts,
+    s.sm_clock_mhz,
+    iif(s.throttle_reasons IS NULL, NULL, iif(s.throttle_reasons & 1772, 100.0, 0.0)) AS throttled_percent
 FROM gpu_samples AS s
 JOIN gpus AS g ON g.id = s.gpu_id;
 
@@ -852,15 +855,16 @@ SELECT
     1.0 * s.prompt_tokens / nullif(y.interval_s, 0) AS prompt_tokens_per_s,
     1.0 * s.predicted_tokens / nullif(y.interval_s, 0) AS generated_tokens_per_s,
     s.requests_processing,
-    s.requests_deferred
+    s.requests_deferred,
+    s.health_ms
 FROM instance_samples AS s
 JOIN instances AS i ON i.id = s.instance_id
 LEFT JOIN system_samples AS y ON y.ts = s.ts;
 
--- What a profile's page tells beside v_profiles: what the file says, and the command line of the newest launch.
+-- v_profiles, and beside it what the file says and the command line of the newest launch.
 CREATE VIEW v_report_profiles AS
 SELECT
-    p.profile,
+    p.*,
     r.document,
     r.line,
     r.git_commit AS declared_commit,
@@ -928,7 +932,8 @@ SELECT
     r.power_mw_sum / 1000.0 / nullif(r.power_mw_n, 0) AS power_watts_avg,
     r.power_mw_min / 1000.0 AS power_watts_min,
     r.power_mw_max / 1000.0 AS power_watts_max,
-    r.covered_s
+    r.covered_s,
+    iif(r.throttle_reasons IS NULL, NULL, iif(r.throttle_reasons & 1772, 100.0, 0.0)) AS throttled_percent
 FROM gpu_rollups AS r
 JOIN gpus AS g ON g.id = r.gpu_id
 WHERE r.resolution_s IN (300, 3600, 86400);
@@ -958,7 +963,10 @@ SELECT
     1.0 * r.requests_deferred_sum / nullif(r.requests_deferred_n, 0) AS requests_deferred_avg,
     r.requests_deferred_min,
     r.requests_deferred_max,
-    r.covered_s
+    r.covered_s,
+    1.0 * r.health_ms_sum / nullif(r.health_ms_n, 0) AS health_ms_avg,
+    r.health_ms_min,
+    r.health_ms_max
 FROM instance_rollups AS r
 JOIN instances AS i ON i.id = r.instance_id
 WHERE r.resolution_s IN (300, 3600, 86400);
@@ -1033,3 +1041,190 @@ SELECT
     v.synced_ts
 FROM image_versions AS v
 JOIN v_images AS i ON i.id = v.image_id;
+
+
+-- ---------------------------------------------------------------------------------------------------------
+-- report: what the pages tell beside samples
+-- ---------------------------------------------------------------------------------------------------------
+
+-- Memory of a card by the profile that holds it; what a server has on several cards is divided evenly among them.
+CREATE VIEW v_report_gpu_memory AS
+SELECT
+    s.ts,
+    u.value AS uuid,
+    i.profile,
+    1.0 * s.gpu_memory_mib / json_array_length(i.gpus) AS memory_mib
+FROM instance_samples AS s
+CROSS JOIN instances AS i ON i.id = s.instance_id
+CROSS JOIN json_each(i.gpus) AS u
+WHERE s.gpu_memory_mib > 0 AND json_array_length(i.gpus) > 0;
+
+CREATE VIEW v_report_gpu_memory_rollups AS
+SELECT
+    r.resolution_s,
+    r.ts,
+    u.value AS uuid,
+    i.profile,
+    r.instance_id,
+    r.gpu_memory_mib_n AS n,
+    1.0 * r.gpu_memory_mib_sum / nullif(r.gpu_memory_mib_n, 0) / json_array_length(i.gpus) AS memory_mib_avg,
+    1.0 * r.gpu_memory_mib_max / json_array_length(i.gpus) AS memory_mib_max,
+    r.covered_s
+FROM instance_rollups AS r
+CROSS JOIN instances AS i ON i.id = r.instance_id
+CROSS JOIN json_each(i.gpus) AS u
+WHERE r.resolution_s IN (300, 3600, 86400) AND r.gpu_memory_mib_max > 0 AND json_array_length(i.gpus) > 0;
+
+-- Energy of a card: its mean power over the seconds that a bucket stands for.
+CREATE VIEW v_energy AS
+SELECT
+    r.resolution_s,
+    r.ts,
+    g.uuid,
+    min(r.covered_s, r.resolution_s) AS covered_s,
+    r.power_mw_sum / 1000.0 / r.power_mw_n * min(r.covered_s, r.resolution_s) / 3600.0 AS energy_wh
+FROM gpu_rollups AS r
+JOIN gpus AS g ON g.id = r.gpu_id
+WHERE r.power_mw_n > 0 AND r.covered_s > 0 AND r.resolution_s IN (300, 3600, 86400);
+
+-- Every content that a profile had, from when to when it was declared.
+CREATE VIEW v_revisions AS
+SELECT
+    id AS revision_id,
+    profile,
+    profile_hash,
+    document,
+    project,
+    state,
+    priority,
+    source,
+    line,
+    git_commit,
+    git_dirty,
+    first_seen_ts,
+    last_seen_ts,
+    applied_ts,
+    healthy_ts,
+    refused_ts,
+    refusal,
+    retired_ts
+FROM profile_revisions;
+
+-- The last lines that a launch wrote before its end.
+CREATE VIEW v_log_tails AS
+SELECT t.instance_id, i.profile, t.ts AS taken_ts, t.lines FROM log_tails AS t JOIN instances AS i ON i.id = t.instance_id;
+
+-- Answers to health probes: a row for each change of the answer.
+CREATE VIEW v_health_history AS
+SELECT
+    h.id,
+    h.instance_id,
+    i.profile,
+    h.ts,
+    h.last_ts,
+    h.count,
+    h.status,
+    h.http_status,
+    h.latency_ms,
+    h.detail
+FROM health_checks AS h
+JOIN instances AS i ON i.id = h.instance_id;
+
+-- Memory as it was measured, by file, options, build and card, beside what had been estimated.
+CREATE VIEW v_memory_observations AS
+SELECT
+    o.id,
+    i.profile,
+    o.model_path,
+    o.build,
+    o.gpu,
+    o.gpu_name,
+    o.estimated_mib,
+    o.peak_mib,
+    o.oom_mib,
+    o.n,
+    o.first_ts,
+    o.last_ts
+FROM memory_observations AS o
+LEFT JOIN instances AS i ON i.id = o.instance_id;
+
+-- The response cache without what was asked and answered.
+CREATE VIEW v_cache AS
+SELECT
+    id,
+    model_path,
+    tokens_generated,
+    tokens_per_second,
+    generation_time_ms,
+    size_bytes,
+    created_ts,
+    expires_ts,
+    hit_count,
+    last_hit_ts
+FROM cache;
+
+-- Cards reserved, from when to when; open ones have no end. A machine that went down held its cards until last seen.
+CREATE VIEW v_card_time AS
+SELECT
+    r.id,
+    r.project,
+    r.holder,
+    r.kind,
+    r.gpu_id,
+    g.uuid,
+    g.idx,
+    r.memory_mib,
+    r.created_ts AS from_ts,
+    min(coalesce(r.expires_ts, 9223372036854775807),
+        coalesce(iif(i.reason = 'reboot', i.last_seen_ts, NULL), r.released_ts, 9223372036854775807)) AS to_ts,
+    r.reason
+FROM reservations AS r
+JOIN gpus AS g ON g.id = r.gpu_id
+LEFT JOIN instances AS i ON i.id = r.instance_id;
+
+-- Readings of the power of cards, with the time that each stands for.
+CREATE VIEW v_card_power AS
+SELECT g.ts, g.gpu_id, g.power_mw, s.interval_s, g.memory_total_mib
+FROM gpu_samples AS g
+CROSS JOIN system_samples AS s ON s.ts = g.ts;
+
+-- Who did what by hand.
+CREATE VIEW v_audit AS
+SELECT a.id, a.ts, u.username, a.action, a.resource_type, a.resource_id, a.details
+FROM audit_log AS a
+LEFT JOIN users AS u ON u.id = a.user_id;
+
+-- Facts that the program keeps about itself and that readers may want; NULL: not known yet.
+CREATE VIEW v_upkeep AS
+SELECT
+    (SELECT value FROM metadata WHERE key = 'last_backup') AS last_backup,
+    (SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'backup_next_ts') AS backup_next_ts,
+    (SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'report_ts') AS report_ts,
+    (SELECT max(version) FROM schema_version) AS schema_version,
+    (SELECT max(applied_ts) FROM schema_version) AS migrated_ts;
+
+-- The tables that grow, with what the oldest and the newest row tell of.
+CREATE VIEW v_table_reach AS
+SELECT * FROM (
+    SELECT 'system_samples' AS name, (SELECT count(*) FROM system_samples) AS row_count,
+           (SELECT min(ts) FROM system_samples) AS from_ts, (SELECT max(ts) FROM system_samples) AS to_ts,
+           'retention.system_samples' AS kept_by
+    UNION ALL
+    SELECT 'instance_samples', (SELECT count(*) FROM instance_samples),
+           (SELECT min(ts) FROM instance_samples), (SELECT max(ts) FROM instance_samples), 'retention.instance_samples'
+    UNION ALL
+    SELECT 'gpu_samples', (SELECT count(*) FROM gpu_samples),
+           (SELECT min(ts) FROM gpu_samples), (SELECT max(ts) FROM gpu_samples), 'retention.system_samples'
+    UNION ALL
+    SELECT 'generations', (SELECT count(*) FROM generations),
+           (SELECT min(ts) FROM generations), (SELECT max(ts) FROM generations), 'retention.generations'
+    UNION ALL
+    SELECT 'logs', (SELECT count(*) FROM logs),
+           (SELECT min(ts) FROM logs), (SELECT max(ts) FROM logs), 'retention.logs'
+    UNION ALL
+    SELECT 'decisions', (SELECT count(*) FROM decisions),
+           (SELECT min(ts) FROM decisions), (SELECT max(last_ts) FROM decisions), NULL
+    UNION ALL
+    SELECT 'instances', (SELECT count(*) FROM instances),
+           (SELECT min(created_ts) FROM instances), (SELECT max(since_ts) FROM instances), NULL
+) WHERE row_count > 0;

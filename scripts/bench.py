@@ -29,27 +29,28 @@ def main() -> int:
     parser.add_argument("--binary", default="embedded")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="llamaagent-bench-"))
-    environment = _environment(folder)
-    agent = _agent()
+    environment = make_environment(folder)
+    agent = find_agent()
     try:
-        _site(folder, options.binary)
-        _run([*agent, "run", "--once", "--wait"], folder, environment)
+        make_site(folder, options.binary)
+        run([*agent, "run", "--once", "--wait"], folder, environment)
         time.sleep(2.5)  # a file younger than two seconds is always read again
         for _ in range(3):
-            _run([*agent, "run", "--once"], folder, environment)
+            run([*agent, "run", "--once"], folder, environment)
         return _report(agent, folder, environment, options.pairs)
     finally:
-        _run([*agent, "stop", "--all", "-q"], folder, environment)
+        run([*agent, "stop", "--all", "-q"], folder, environment)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _agent() -> list[str]:
+def find_agent() -> list[str]:
     """The installed script, as cron calls it; else the module."""
     script = Path(sys.executable).with_name("llamaagent")
     return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "llamaagent"]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def make_environment(folder: Path) -> dict[str, str]:
+    """A home of its own, with compiled modules kept as an installation has them."""
     kept = {
         k: v
         for k, v in os.environ.items()
@@ -60,7 +61,8 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (source, kept.get("PYTHONPATH"))))}
 
 
-def _site(folder: Path, binary: str) -> None:
+def make_site(folder: Path, binary: str) -> None:
+    """Settings and ten profiles."""
     from llamaagent.launch.tiny import write_tiny_model
 
     write_tiny_model(str(folder / "tiny.gguf"))
@@ -73,7 +75,8 @@ def _site(folder: Path, binary: str) -> None:
         (folder / "profiles" / f"bench-{number}.yaml").write_text(profile, encoding="utf-8")
 
 
-def _run(argv: list[str], folder: Path, environment: dict[str, str]) -> None:
+def run(argv: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """Run a program that must not fail."""
     subprocess.run(argv, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -88,7 +91,7 @@ print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 """
 
 
-def _measure(argv: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, int]:
+def measure(argv: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, int]:
     """(user and system seconds, peak RSS in KiB) of one run."""
     gauge = [sys.executable, "-I", "-S", "-c", _GAUGE, *argv]
     result = subprocess.run(gauge, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -107,8 +110,8 @@ def _report(agent: list[str], folder: Path, environment: dict[str, str], pairs: 
         cpu: list[float] = []
         rss: list[float] = []
         for _ in range(pairs):
-            yardstick = _measure(bare, folder, environment)
-            ours = _measure([*agent, *words], folder, environment)
+            yardstick = measure(bare, folder, environment)
+            ours = measure([*agent, *words], folder, environment)
             cpu.append(ours[0] / yardstick[0])
             rss.append(ours[1] / yardstick[1])
         cost, memory = statistics.median(cpu), statistics.median(rss)

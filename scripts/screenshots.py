@@ -29,7 +29,7 @@ def find_chromium() -> str | None:
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-def _run(chromium: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def run_chromium(chromium: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Run Chromium with a profile of its own; a hung one is ended."""
     with tempfile.TemporaryDirectory(prefix="llamaagent-chromium-", ignore_cleanup_errors=True) as profile:
         fixed = [
@@ -45,14 +45,14 @@ def _run(chromium: str, arguments: list[str]) -> subprocess.CompletedProcess[str
 
 
 def _run_for(chromium: str, arguments: list[str], target: str) -> None:
-    done = _run(chromium, arguments)
+    done = run_chromium(chromium, arguments)
     if not os.path.exists(target):
         raise SystemExit(f"chromium wrote no {target}:\n{done.stderr[-2000:]}")
 
 
 def dump(chromium: str, page: str, *, wait_ms: int) -> str:
     """Return a page as it stands after its scripts have had some time."""
-    return _run(chromium, ["--dump-dom", f"--virtual-time-budget={wait_ms}", f"file://{page}"]).stdout
+    return run_chromium(chromium, ["--dump-dom", f"--virtual-time-budget={wait_ms}", f"file://{page}"]).stdout
 
 
 def shoot(chromium: str, page: str, target: str, shape: str, height: int | None = None) -> None:

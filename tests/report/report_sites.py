@@ -10,6 +10,7 @@ import small_database
 
 from llamaagent.base.clock import ManualClock
 from llamaagent.report.build import BuildResult, build
+from llamaagent.report.choices import DEFAULT, Choices
 from llamaagent.store.connect import open_database
 
 if TYPE_CHECKING:
@@ -41,17 +42,27 @@ class Built(NamedTuple):
         return sorted(os.path.relpath(path, self.directory) for path in found)
 
 
-def build_site(folder: str, fill: Callable[[Connection], None], now: int = small_database.NOW) -> Built:
+def build_site(
+    folder: str,
+    fill: Callable[[Connection], None],
+    now: int = small_database.NOW,
+    choices: Choices = DEFAULT,
+) -> Built:
     """Write a database, and the site of it."""
     database, directory = os.path.join(folder, "state", "llamaagent.db"), os.path.join(folder, "site")
     db = open_database(database)
     fill(db)
     db.close()
-    return Built(database, directory, build_again(database, directory, now))
+    return Built(database, directory, build_again(database, directory, now, choices=choices))
 
 
 def build_again(
-    database: str, directory: str, now: int = small_database.NOW, *, public: bool = True
+    database: str,
+    directory: str,
+    now: int = small_database.NOW,
+    *,
+    public: bool = True,
+    choices: Choices = DEFAULT,
 ) -> BuildResult:
     """Build the site of a database that is there."""
     return build(
@@ -62,4 +73,5 @@ def build_again(
         public=public,
         title="test site",
         cache_directory=os.path.join(os.path.dirname(database), "matplotlib"),
+        choices=choices,
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from llamaagent.base.errors import UsageError
-from llamaagent.report import figures, words
+from llamaagent.report import arithmetic, differences, figures, spreads, words
 from llamaagent.report.charts import (
     Chart,
     Event,
@@ -43,7 +43,9 @@ def steady(value: float, *, every: int = 600) -> Series:
     return Series("busy", 0, points(*((offset, value) for offset in range(0, 86400, every))))
 
 
-@pytest.mark.parametrize("module", [figures, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [arithmetic, differences, figures, spreads, words], ids=lambda module: module.__name__
+)
 def test_the_examples_in_the_docstrings_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llamaagent.base.clock import ManualClock
 from llamaagent.domain.settings import Settings
-from llamaagent.report import html
+from llamaagent.report import paths
 from llamaagent.report.series import read_columns, read_definitions, span_window
 from llamaagent.report.spans import choose_parts
 from llamaagent.retain.simulate import Plan, simulate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NOW = 1_795_257_000
 DAY_S = 86400
-DEFINITIONS = read_definitions(html.read_site_file("charts.toml"))
+DEFINITIONS = read_definitions(paths.read_site_file("charts.toml"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from llamaagent.base.paths import places
 from llamaagent.cli.output import say
 from llamaagent.cli.site import asking
 from llamaagent.config.load import format_faults, load_site
-from llamaagent.domain.pending import pending_in_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +58,6 @@ def _print_schemas(kinds: tuple[str, ...]) -> int:
 
 def _warnings(site: Site, *, portable: bool) -> Iterator[str]:
     """What is right in form, but will not do what one may think on this host or in this version."""
-    if site.settings.file is not None:
-        for key in pending_in_settings(site.settings):
-            yield f"{site.settings.file}:1:1: warning: {key} is checked, but this version does not act on it"
     for profile in site.profiles:
         where = f"{profile.source}:{profile.line}:1: warning: {profile.name}:"
         if not portable and profile.model.path and not os.path.exists(profile.model.path):

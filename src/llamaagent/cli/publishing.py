@@ -25,7 +25,10 @@ def publish(values: Values, opened: Opened, db: Connection, shortage: Shortage |
     """
     argv = _take_turn(values, opened, db, shortage)
     if argv is not None:
-        _tell(opened, db, _build(argv))
+        begin = opened.clock.monotonic()
+        result = _build(argv)
+        _tell(opened, db, result)
+        _tell_after(opened, db, _after(opened, result, _WAIT_S - (opened.clock.monotonic() - begin)))
 
 
 class Publisher:
@@ -34,6 +37,7 @@ class Publisher:
     def __init__(self) -> None:
         self._thread: Thread | None = None
         self._result: Result | None = None
+        self._failure: str | None = None
 
     def beat(self, values: Values, opened: Opened, db: Connection, shortage: Shortage | None = None) -> None:
         """Collect a build that has ended, start one that is due. Takes no time."""
@@ -43,17 +47,20 @@ class Publisher:
             self._thread = None
             if self._result is not None:
                 _tell(opened, db, self._result)
+                _tell_after(opened, db, self._failure)
         argv = _take_turn(values, opened, db, shortage)
         if argv is None:
             return
         from threading import Thread
 
         # Only the waiting is done in the thread: it touches neither the database nor anything of ours.
-        self._thread = Thread(target=self._wait, args=(argv,), daemon=True)
+        self._thread = Thread(target=self._wait, args=(opened, argv), daemon=True)
         self._thread.start()
 
-    def _wait(self, argv: tuple[str, ...]) -> None:
+    def _wait(self, opened: Opened, argv: tuple[str, ...]) -> None:
+        self._failure = None
         self._result = _build(argv)
+        self._failure = _after(opened, self._result, float(opened.site.settings.reports.after_timeout_s))
 
 
 def backup_is_due(opened: Opened, db: Connection, shortage: Shortage | None) -> bool:
@@ -88,7 +95,7 @@ def _take_turn(
         samples.set_metadata("report_ts", str(now), now)
     from llamaagent.cli.report import command
 
-    return command(opened)
+    return command(opened, pictures="due")
 
 
 def _build(argv: tuple[str, ...]) -> Result:
@@ -109,3 +116,21 @@ def _tell(opened: Opened, db: Connection, result: Result) -> None:
     say(f"the report was not built: {reason}")
     with db:
         SampleStore(db).log("error", "report", f"not built: {reason}", opened.clock.now(), "report")
+
+
+def _after(opened: Opened, result: Result, limit_s: float) -> str | None:
+    """Run `reports.after` when the site changed; what went wrong, or None. limit_s: no longer than that."""
+    from llamaagent.cli.report import run_after
+
+    return run_after(opened, result, min(limit_s, opened.site.settings.reports.after_timeout_s))
+
+
+def _tell_after(opened: Opened, db: Connection, failure: str | None) -> None:
+    """Say and record that the command after a report failed."""
+    if failure is None:
+        return
+    from llamaagent.store.samples import SampleStore
+
+    say(failure)
+    with db:
+        SampleStore(db).log("error", "report", failure, opened.clock.now(), "report")

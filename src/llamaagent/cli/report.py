@@ -1,20 +1,23 @@
-"""`report build`: write the static site, drawn by a child process."""
+"""`report build`: write the static site, drawn by a child process; and what is run after it."""
 
 from __future__ import annotations
 
 import json
 import os
 
-from llamaagent.base.errors import StorageError
+from llamaagent.base.errors import StorageError, UsageError
 from llamaagent.cli.output import say
 from llamaagent.cli.site import load, need_database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from llamaagent.base.run import Result
     from llamaagent.cli.site import Opened
     from llamaagent.cli.spec import Values
+    from llamaagent.report.scope import Scope
 
 _DEADLINE_S = 600.0
+_OWED = ".llamaagent-after"  # lies in the site while `reports.after` has not been done for what it shows
 
 
 def where(opened: Opened, out: str | None = None) -> tuple[str, bool]:
@@ -25,17 +28,37 @@ def where(opened: Opened, out: str | None = None) -> tuple[str, bool]:
     return (directory, True) if directory is not None else (opened.places.report, False)
 
 
-def command(opened: Opened, out: str | None = None) -> tuple[str, ...]:
+def command(
+    opened: Opened,
+    out: str | None = None,
+    *,
+    pictures: str = "all",
+    scope: Scope | None = None,
+    single_file: str | None = None,
+) -> tuple[str, ...]:
     """The command line of the child that builds the site."""
     from llamaagent.report.child import child_argv
+    from llamaagent.report.choices import Choices
+    from llamaagent.report.scope import WHOLE
 
+    reports = opened.site.settings.reports
     folder, public = where(opened, out)
     return child_argv(
         opened.database,
         folder,
         public=public,
-        title=opened.site.settings.reports.title,
+        title=reports.title,
         cache_directory=os.path.join(opened.places.cache, "matplotlib"),
+        choices=Choices(
+            logo=reports.logo,
+            links=reports.links,
+            sections=reports.sections,
+            templates=reports.templates,
+            keep_s=reports.keep_s,
+            pictures=pictures,
+            scope=scope or WHOLE,
+            single_file=single_file,
+        ),
     )
 
 
@@ -54,13 +77,21 @@ def build(values: Values) -> int:
 
     opened = load(values)
     need_database(opened)
-    result = run(
-        command(opened, values.text("out")),
-        deadline_s=_DEADLINE_S,
-        max_output_bytes=1 << 20,
-        env=environment(),
-        cwd="/",
+    out, single = values.text("out"), values.text("single_file")
+    scope = _scope(values, opened)
+    if not scope.whole and out is None and single is None:
+        raise UsageError(
+            "a part of the site would take the place of all of it",
+            hint="say where: -o DIR or --single-file FILE",
+        )
+    argv = command(
+        opened,
+        out,
+        pictures=values.text("pictures") or "all",
+        scope=scope,
+        single_file=None if single is None else os.path.abspath(single),
     )
+    result = run(argv, deadline_s=_DEADLINE_S, max_output_bytes=1 << 20, env=environment(), cwd="/")
     if result.timed_out:
         raise StorageError(f"the report was not finished within {_DEADLINE_S:.0f} s")
     errors = result.err.decode("utf-8", "replace").strip()
@@ -69,10 +100,77 @@ def build(values: Values) -> int:
     if result.code != 0:
         return result.code
     told = json.loads(result.out)
-    index = os.path.join(where(opened, values.text("out"))[0], "index.html")
     if not values.flag("quiet"):
-        say(
-            f"{told.get('pages')} pages, {told.get('charts')} charts, {float(told.get('seconds') or 0):.1f} s"
-        )
-    print(f"file://{index}" if values.flag("open") else index)
+        pages = "1 page" if told["pages"] == 1 else f"{told['pages']} pages"
+        say(f"{pages}, {told['charts']} charts with pictures, {float(told['seconds']):.1f} s")
+    if out is None and single is None:
+        _follow(opened, result, quiet=values.flag("quiet"))
+    print(f"file://{told['path']}" if values.flag("open") else told["path"])
     return 0
+
+
+def _follow(opened: Opened, result: Result, *, quiet: bool) -> None:
+    failure = run_after(opened, result, float(opened.site.settings.reports.after_timeout_s))
+    if failure is not None:
+        say(failure)
+    folder, public = where(opened)
+    shut = first_shut(folder) if public and not quiet else None
+    if shut is not None:
+        say(f"a web server cannot read the site: chmod o+x {shut}")
+
+
+def _scope(values: Values, opened: Opened) -> Scope:
+    from llamaagent.cli.history import since
+    from llamaagent.cli.site import known_names, matching, reading
+    from llamaagent.report.scope import Scope
+
+    now = opened.clock.now()
+    begin = since(values, now) if values.text("since") else None
+    end = since(values, now, "until") if values.text("until") else None
+    if begin is not None and begin >= (now if end is None else end):
+        raise UsageError("--since: later than the end of the time that is shown")
+    names = None
+    if values.many("profile"):
+        with reading(opened) as db:
+            names = frozenset(matching(values.many("profile"), known_names(opened, db)))
+    return Scope(names, values.text("project"), begin, end)
+
+
+def run_after(opened: Opened, result: Result, limit_s: float) -> str | None:
+    """Run `reports.after` in the site's folder when it changed, or when it failed before; what went wrong, or None.
+
+    limit_s: then it is ended, with all that it started. The command is the shell's and sees LLAMAAGENT_SITE.
+    """
+    words = opened.site.settings.reports.after
+    if words is None or result.code != 0:
+        return None
+    from llamaagent.base.run import run
+
+    folder = where(opened)[0]
+    owed = os.path.join(folder, _OWED)
+    if json.loads(result.out)["written"]:
+        with open(owed, "wb"):
+            pass
+    if not os.path.exists(owed):
+        return None
+    if limit_s <= 0:
+        return "reports.after was left to the next report: this one took all the time there was"
+    env = {**os.environ, "LLAMAAGENT_SITE": folder}
+    done = run(("/bin/sh", "-c", words), deadline_s=limit_s, max_output_bytes=65536, env=env, cwd=folder)
+    if done.code == 0:
+        os.unlink(owed)
+        return None
+    if done.timed_out:
+        return f"reports.after was ended: it took more than {limit_s:.0f} s"
+    said = done.err.decode("utf-8", "replace").strip()[-300:]
+    return f"reports.after ended with {done.code}{': ' if said else ''}{said}"
+
+
+def first_shut(folder: str) -> str | None:
+    """The highest folder on the way that others may not pass; None when there is none."""
+    parts = os.path.abspath(folder).split(os.sep)
+    for length in range(1, len(parts) + 1):
+        path = os.sep.join(parts[:length]) or os.sep
+        if not os.stat(path).st_mode & 0o001:
+            return path
+    return None

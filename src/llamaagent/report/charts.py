@@ -6,22 +6,28 @@ Points are bucket summaries: `mean` is the line, `low` to `high` the band behind
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+import functools
+import typing
+from typing import TYPE_CHECKING
 
-from llamaagent.report.figures import choose_scale, format_quantity, nice_ceiling
-from llamaagent.report.times import format_day, format_instant, format_time, local, zone_label
+from llamaagent.base.record import NamedTuple
+from llamaagent.report import captions
+from llamaagent.report.figures import choose_scale, nice_ceiling
+from llamaagent.report.marks import thin_events
+from llamaagent.report.times import local, zone_label
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
 
 GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
-_WILD = 10  # a peak this many times the third highest is cut off, or it would flatten all else
-_FEW_EVENTS = 6  # more than these are counted, not told one by one
+_WILD = 3  # a mean this many times the third highest does not count for the axis
+_SLOT_S = 900
+_NOTHING = (-1.0,) * 4  # stands for a gap; no time is negative
+_ENOUGH = 20  # points from which on a few of them can be wild
 
 
-class Point(NamedTuple):
+class Point(typing.NamedTuple):  # the quickest to make, and there are tens of thousands
     """One bucket. ts: the mean time of its samples, seconds UTC."""
 
     ts: int
@@ -31,9 +37,9 @@ class Point(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One line. role: 0 and up, the colour and dash it gets. style: `line` (joined) or `dots` (not joined).
+    """One line. role: 0 and up, the colour and dash it gets. None among the points is a gap, where the line breaks.
 
-    None among the points is a gap, where the line breaks.
+    style: `line` (joined), `dots` (not joined) or `stack` (an area upon those before it; all have the same times).
     """
 
     name: str
@@ -57,6 +63,13 @@ class Limit(NamedTuple):
     label: str
 
 
+class Cut(NamedTuple):
+    """A peak beyond the axis: one wild value would otherwise flatten all else."""
+
+    ts: int
+    value: float
+
+
 class Gap(NamedTuple):
     """A time without data, seconds UTC."""
 
@@ -78,8 +91,9 @@ class Chart(NamedTuple):
     gaps: tuple[Gap, ...]
     top: float
     tick: float
-    caption: str
-    alt: str
+    cut: Cut | None = None
+    caption: str = ""
+    alt: str = ""
 
     @property
     def empty(self) -> bool:
@@ -91,23 +105,23 @@ class Chart(NamedTuple):
 
         The zone is drawn on the axis, so it takes part; an offset stands for zones without a name.
         """
-        text = (
-            f"{self!r}|{local(self.from_ts, zone).isoformat()}|{zone_label(self.from_ts, self.to_ts, zone)}"
+        import hashlib  # only for those that draw pictures
+        from array import array
+
+        words = (
+            self._replace(series=()),
+            [(line.name, line.role, line.style) for line in self.series],
+            local(self.from_ts, zone).isoformat(),
+            zone_label(self.from_ts, self.to_ts, zone),
         )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr(words).encode("utf-8", "replace"))
+        for line in self.series:  # as bytes: writing out each number took longer than drawing the line
+            digest.update(array("d", [part for point in line.points for part in point or _NOTHING]).tobytes())
+        return digest.hexdigest()[:16]
 
 
-class Summary(NamedTuple):
-    """What is said about one series."""
-
-    latest: float
-    mean: float
-    peak: float
-    peak_ts: int
-
-
-class HourRow(NamedTuple):
-    """One hour of the data table: per series (low, mean, high), None where there are no data."""
+class TableRow(NamedTuple):
+    """One row of the data table, an hour or more: per series (low, mean, high), None where there are no data."""
 
     from_ts: int
     cells: tuple[tuple[float, float, float] | None, ...]
@@ -138,24 +152,45 @@ def find_gaps(times: Iterable[int], from_ts: int, to_ts: int, longest_s: float) 
     return tuple(gaps)
 
 
-def summarise(series: Series) -> Summary | None:
-    """Say what a series comes to; the mean is that of its buckets. None without data."""
-    points = [point for point in series.points if point is not None]
-    if not points:
-        return None
-    top = max(points, key=lambda point: (point.high, -point.ts))
-    mean = sum(point.mean for point in points) / len(points)
-    return Summary(points[-1].mean, mean, top.high, top.ts)
+def stacked(series: Sequence[Series]) -> tuple[Series, ...]:
+    """Lay the stacks upon one another: each point's `low` is the floor it stands on, its `mean` and `high` its top."""
+    floor: dict[int, float] = {}
+    laid = []
+    for line in series:
+        if line.style != "stack":
+            laid.append(line)
+            continue
+        points: list[Point | None] = []
+        for point in line.points:
+            if point is not None:
+                below = floor.get(point.ts, 0.0)
+                floor[point.ts] = below + point.mean
+                points.append(Point(point.ts, floor[point.ts], below, floor[point.ts]))
+            else:
+                points.append(None)
+        laid.append(line._replace(points=tuple(points)))
+    return tuple(laid)
 
 
-def find_ceiling(series: Sequence[Series], limits: Sequence[Limit]) -> tuple[float, float | None]:
-    """Choose what the axis must reach, and the value cut off when one wild sample would flatten the rest."""
-    highs = sorted((point.high for line in series for point in line.points if point), reverse=True)
-    largest = highs[0] if highs else 0.0
+def find_ceiling(series: Sequence[Series], limits: Sequence[Limit]) -> tuple[float, Cut | None]:
+    """Choose what the axis must reach, and the value cut off when a few wild samples would flatten the rest.
+
+    The means are what one reads, so they are always within, but for one or two that are far above all others.
+    """
+    points = [point for line in stacked(series) for point in line.points if point]
     limit = max((line.value for line in limits), default=0.0)
-    if len(highs) >= 20 and highs[2] > 0 and largest > _WILD * highs[2] and largest > limit:
-        return max(highs[2] * 1.2, limit), largest
-    return max(largest, limit), None
+    if not points:
+        return limit, None
+    peak = max(points, key=lambda point: (point.high, -point.ts))
+    if len(points) < _ENOUGH:
+        return max(peak.high, limit), None
+    means = sorted((point.mean for point in points), reverse=True)
+    highs = sorted((point.high for point in points), reverse=True)
+    usual = means[0] if means[0] <= _WILD * means[2] else means[2]
+    reach = max(1.2 * usual, 1.1 * highs[len(points) // 50], limit)
+    if 0 < reach < peak.high / 1.5:
+        return reach, Cut(peak.ts, peak.high)
+    return max(peak.high, limit), None
 
 
 def make_chart(
@@ -182,24 +217,39 @@ def make_chart(
     gaps = _joined_gaps(broken, span, longest_s)
     largest, cut = find_ceiling(broken, limits)
     end, tick = _axis(unit, max(largest, top or 0.0))
-    happened = tuple(event for event in sorted(events) if span[0] <= event.ts <= span[1])
-    chart = Chart(
-        slug, title, unit, *span, broken, happened, tuple(limits), gaps, end, tick, caption="", alt=""
-    )
-    words = _caption(chart, cut, zone)
-    return chart._replace(caption=words, alt=_alt(chart, words, zone))
+    happened = thin_events([event for event in sorted(events) if span[0] <= event.ts <= span[1]], span)
+    chart = Chart(slug, title, unit, *span, broken, happened, tuple(limits), gaps, end, tick, cut)
+    words = captions.caption(chart, zone)
+    return chart._replace(caption=words, alt=captions.alternative(chart, words, zone))
 
 
-def tabulate(chart: Chart, zone: dt.tzinfo) -> tuple[HourRow, ...]:
-    """Reduce a chart to one row per local hour that has data, earliest first."""
-    hours: dict[int, list[list[Point]]] = {}
+def tabulate(chart: Chart, zone: dt.tzinfo) -> tuple[TableRow, ...]:
+    """Reduce a chart to one row per local hour (or day, or month, with the span) that has data, earliest first."""
+    step = table_step(chart)
+    rows: dict[int, list[list[Point]]] = {}
     for index, line in enumerate(chart.series):
         for point in line.points:
             if point is not None:
-                at = local(point.ts, zone)
-                start = point.ts - at.minute * 60 - at.second
-                hours.setdefault(start, [[] for _ in chart.series])[index].append(point)
-    return tuple(HourRow(start, tuple(_cell(points) for points in hours[start])) for start in sorted(hours))
+                start = _start(point.ts // _SLOT_S, step, zone)
+                rows.setdefault(start, [[] for _ in chart.series])[index].append(point)
+    return tuple(TableRow(start, tuple(_cell(points) for points in rows[start])) for start in sorted(rows))
+
+
+def table_step(chart: Chart) -> str:
+    """What a row of the table stands for: hour, day or month."""
+    days = (chart.to_ts - chart.from_ts) / 86400
+    return "hour" if days <= 2 else "day" if days <= 62 else "month"
+
+
+@functools.lru_cache(maxsize=8192)
+def _start(slot: int, step: str, zone: dt.tzinfo) -> int:
+    """The begin of the hour, day or month in which a quarter of an hour lies: offsets of zones are whole quarters."""
+    ts = slot * _SLOT_S
+    at = local(ts, zone)
+    if step == "hour":
+        return ts - at.minute * 60 - at.second
+    day = at.replace(hour=0, minute=0, second=0, fold=0, day=1 if step == "month" else at.day)
+    return int(day.timestamp())
 
 
 def _cell(points: Sequence[Point]) -> tuple[float, float, float] | None:
@@ -211,7 +261,7 @@ def _cell(points: Sequence[Point]) -> tuple[float, float, float] | None:
 
 def _joined_gaps(series: Sequence[Series], span: tuple[int, int], longest_s: float) -> tuple[Gap, ...]:
     """Gaps of all joined lines together; dots are sparse by nature and say nothing about sampling."""
-    times = [point.ts for line in series if line.style == "line" for point in line.points if point]
+    times = [point.ts for line in series if line.style != "dots" for point in line.points if point]
     return find_gaps(times, *span, longest_s) if times else ()
 
 
@@ -223,55 +273,21 @@ def _axis(unit: str, largest: float) -> tuple[float, float]:
     return end * scale.divisor, tick * scale.divisor
 
 
-def _caption(chart: Chart, cut: float | None, zone: dt.tzinfo) -> str:
-    if chart.empty:
-        return f"No {chart.title.lower()} data between {_span(chart, zone)}."
-    parts = []
-    for line in chart.series:
-        summary = summarise(line)
-        if summary is None:
-            parts.append(f"{line.name}: no data")
-            continue
-        name = f"{line.name}: " if len(chart.series) > 1 else ""
-        if summary.peak == 0:
-            parts.append(f"{name}always 0")
-            continue
-        parts.append(
-            f"{name}mean {format_quantity(summary.mean, chart.unit)}, "
-            f"peak {format_quantity(summary.peak, chart.unit)} at {format_time(summary.peak_ts, zone)}, "
-            f"latest {format_quantity(summary.latest, chart.unit)}"
+def thin(points: Sequence[Point], from_ts: int, to_ts: int, most: int = 72) -> tuple[Point | None, ...]:
+    """Reduce to at most `most` points for a picture as small as a word; None where a slot has no data."""
+    slots: list[list[Point]] = [[] for _ in range(most)]
+    for point in points:
+        if from_ts <= point.ts < to_ts:
+            slots[(point.ts - from_ts) * most // (to_ts - from_ts)].append(point)
+    width = (to_ts - from_ts) / most
+    return tuple(
+        Point(
+            int(from_ts + (index + 0.5) * width),
+            sum(p.mean for p in slot) / len(slot),
+            min(p.low for p in slot),
+            max(p.high for p in slot),
         )
-    sentences = ["; ".join(parts)]
-    if cut is not None:
-        sentences.append(f"one peak of {format_quantity(cut, chart.unit)} is cut off")
-    if chart.gaps:
-        sentences.append(_gap_words(chart, zone))
-    return " ".join(f"{text[0].upper()}{text[1:]}." for text in sentences)
-
-
-def _gap_words(chart: Chart, zone: dt.tzinfo) -> str:
-    longest = max(chart.gaps, key=lambda gap: gap.to_ts - gap.from_ts)
-    words = f"no data from {format_time(longest.from_ts, zone)} to {format_time(longest.to_ts, zone)}"
-    more = len(chart.gaps) - 1
-    return words if not more else f"{words}, and in {more} shorter gap{'s' if more > 1 else ''}"
-
-
-def _span(chart: Chart, zone: dt.tzinfo) -> str:
-    start = format_instant(chart.from_ts, zone, chart.to_ts)
-    return f"{start} and {format_instant(chart.to_ts, zone, chart.to_ts)}"
-
-
-def _alt(chart: Chart, caption: str, zone: dt.tzinfo) -> str:
-    if chart.empty:
-        return caption
-    unit = f" in {chart.unit}" if chart.unit else ""
-    text = (
-        f"Line chart of {chart.title.lower()}{unit}, {format_day(chart.from_ts, zone)} "
-        f"{format_time(chart.from_ts, zone)} to {format_day(chart.to_ts, zone)} "
-        f"{format_time(chart.to_ts, zone)} "
-        f"{zone_label(chart.from_ts, chart.to_ts, zone)}. {caption}"
+        if slot
+        else None
+        for index, slot in enumerate(slots)
     )
-    if len(chart.events) > _FEW_EVENTS:
-        return f"{text} {len(chart.events)} events are marked."
-    marks = ", ".join(f"{event.label} at {format_time(event.ts, zone)}" for event in chart.events)
-    return f"{text} Marked: {marks}." if marks else text

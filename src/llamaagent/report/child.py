@@ -1,22 +1,27 @@
-"""The report's own process: `python -m llamaagent.report.child --database FILE --out DIR`.
+"""The report's own process. What drawing needs (matplotlib, numpy, the fonts) goes away with it.
 
-What drawing needs (matplotlib, numpy, the fonts) goes away with it. It prints one line about pictures that
-failed on stderr and one JSON object about the whole on stdout; its exit status is that of the error, if any.
+It prints one line about each picture that failed on stderr and one JSON object about the whole on stdout; its exit
+status is that of the error, if any. When nothing is new it ends before anything is loaded.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from llamaagent.base.clock import SystemClock
-from llamaagent.base.errors import LlamaAgentError
+from llamaagent.report import idle
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     import datetime as dt
     from collections.abc import Sequence
+
+    from llamaagent.report.build import BuildResult
+    from llamaagent.report.choices import Choices
+
+_START = "from llamaagent.report.child import main; raise SystemExit(main())"
 
 
 def child_argv(
@@ -29,20 +34,24 @@ def child_argv(
     now: int | None = None,
     cache_directory: str | None = None,
     python: str | None = None,
+    choices: Choices | None = None,
 ) -> tuple[str, ...]:
     """Return the command line that builds a site in a process of its own.
 
     zone: a name from the time zone database, default the machine's. python: default the running one.
     """
-    argv = [
-        python or sys.executable,
-        "-m",
-        "llamaagent.report.child",
-        f"--database={database}",
-        f"--out={directory}",
-    ]
+    argv = [python or sys.executable, "-P", "-c", _START, f"--database={database}", f"--out={directory}"]
     argv += ["--public"] if public else []
     given = {"title": title, "zone": zone, "now": now, "cache": cache_directory}
+    if choices is not None:
+        scope = choices.scope
+        given |= {"logo": choices.logo, "templates": choices.templates, "single-file": choices.single_file}
+        given |= {"pictures": choices.pictures, "project": scope.project, "since": scope.since_ts}
+        given |= {"until": scope.until_ts, "keep": "never" if choices.keep_s is None else choices.keep_s}
+        argv += [f"--link={name}={address}" for name, address in choices.links]
+        argv += [f"--section={name}" for name in choices.sections or ()]
+        argv += ["--no-sections"] if choices.sections == () else []
+        argv += [f"--profile={name}" for name in sorted(scope.profiles or ())]
     argv += [f"--{name}={value}" for name, value in given.items() if value is not None]
     return tuple(argv)
 
@@ -50,9 +59,7 @@ def child_argv(
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     import argparse
 
-    parser = argparse.ArgumentParser(
-        prog="python -m llamaagent.report.child", description="Write the static site."
-    )
+    parser = argparse.ArgumentParser(prog="llamaagent-report", description="Write the static site.")
     parser.add_argument("--database", required=True, metavar="FILE")
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--public", action="store_true", help="readable by everyone, for a web server")
@@ -60,7 +67,38 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--zone", help="such as Europe/Berlin; default: TZ, else the machine's")
     parser.add_argument("--now", type=int, metavar="SECONDS", help="end of the day that is shown")
     parser.add_argument("--cache", metavar="DIR", help="where matplotlib keeps its font list")
+    parser.add_argument("--logo", metavar="FILE")
+    parser.add_argument("--link", action="append", default=[], metavar="NAME=URL")
+    parser.add_argument("--section", action="append", metavar="NAME")
+    parser.add_argument("--no-sections", action="store_true")
+    parser.add_argument("--templates", metavar="DIR")
+    parser.add_argument("--keep", default=str(30 * 86400), metavar="SECONDS")
+    parser.add_argument("--pictures", default="all", choices=("all", "due", "none"))
+    parser.add_argument("--single-file", metavar="FILE")
+    parser.add_argument("--profile", action="append", metavar="NAME")
+    parser.add_argument("--project", metavar="NAME")
+    parser.add_argument("--since", type=int, metavar="SECONDS")
+    parser.add_argument("--until", type=int, metavar="SECONDS")
     return parser.parse_args(argv)
+
+
+def _choices(given: argparse.Namespace) -> Choices:
+    from llamaagent.report.choices import Choices
+    from llamaagent.report.scope import Scope
+
+    sections = tuple(given.section) if given.section else () if given.no_sections else None
+    return Choices(
+        logo=given.logo,
+        links=tuple((name, address) for name, _, address in (text.partition("=") for text in given.link)),
+        sections=sections,
+        templates=given.templates,
+        keep_s=None if given.keep == "never" else int(given.keep),
+        pictures=given.pictures,
+        scope=Scope(
+            frozenset(given.profile) if given.profile else None, given.project, given.since, given.until
+        ),
+        single_file=given.single_file,
+    )
 
 
 def _zone(name: str | None) -> dt.tzinfo:
@@ -78,29 +116,55 @@ def _zone(name: str | None) -> dt.tzinfo:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build, and return the exit status."""
-    given = _parse(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    clock = SystemClock()
+    seen = idle.see(words, clock.now())
+    given = _parse(words) if seen is None else None
+    out = given.out if given else next(word[6:] for word in words if word.startswith("--out="))
+    told = idle.told_before(out, seen) if seen is not None else None
+    if told is not None:
+        sys.stdout.write(told + "\n")
+        return 0
+    return _build(given or _parse(words), clock, seen)
+
+
+def _build(given: argparse.Namespace, clock: SystemClock, seen: str | None) -> int:
     import json
 
-    from llamaagent.report.build import build, default_cache
+    from llamaagent.base.errors import LlamaAgentError
 
     try:
-        result = build(
-            given.database,
-            given.out,
-            clock=SystemClock(),
-            zone=_zone(given.zone),
-            public=given.public,
-            now=given.now,
-            title=given.title,
-            cache_directory=given.cache or default_cache(given.database),
-        )
+        result = _make(given, clock)
     except LlamaAgentError as error:
-        sys.stderr.write(f"report: {error}\n")
+        hint = f" ({error.hint})" if error.hint else ""
+        sys.stderr.write(f"report: {error}{hint}\n")
         return error.exit_code
     for path, failure in result.failed:
         sys.stderr.write(f"report: {path} was not drawn: {failure}\n")
-    sys.stdout.write(json.dumps(result._asdict()) + "\n")
+    told = result._asdict()
+    if seen is not None and result.complete:
+        idle.note(given.out, seen, json.dumps(told | {"drawn": 0, "written": 0, "seconds": 0.0}))
+    sys.stdout.write(json.dumps(told) + "\n")
     return 0
+
+
+def _make(given: argparse.Namespace, clock: SystemClock) -> BuildResult:
+    from llamaagent.report.build import build, default_cache
+    from llamaagent.report.single import build_single
+
+    choices = _choices(given)
+    make = build if choices.single_file is None else build_single
+    return make(
+        given.database,
+        given.out,
+        clock=clock,
+        zone=_zone(given.zone),
+        public=given.public,
+        now=given.now,
+        title=given.title,
+        cache_directory=given.cache or default_cache(given.database),
+        choices=choices,
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ _LADDERS: dict[str, tuple[str, ...]] = {
     "B": ("B", "KiB", "MiB", "GiB", "TiB"),
 }
 DASH = "\N{EN DASH}"  # stands where nothing is known
+_NOTHING = 1e-9  # below it rounding leaves nothing of an axis
 _TIGHT = frozenset({"%"})  # written right behind the number
 
 
@@ -86,12 +87,26 @@ def format_duration(seconds: float | None) -> str:
     return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"
 
 
+def compare(value: float, before: float) -> str:
+    """Say how a figure stands to the one before it; empty where there is nothing to compare with.
+
+    >>> compare(150, 100), compare(98, 100), compare(5, 0)
+    ('50% more than the day before', '2% less than the day before', '')
+    """
+    if before <= 0:
+        return ""
+    change = 100 * (value - before) / before
+    if abs(change) < 0.5:
+        return "as the day before"
+    return f"{format_number(abs(change))}% {'more' if change > 0 else 'less'} than the day before"
+
+
 def nice_ceiling(largest: float, steps: int = 4) -> tuple[float, float]:
     """Find the end of an axis from zero and the distance of its ticks: 1, 2, 2.5 or 5 times a power of ten.
 
-    largest: what must fit; not above 0 gives an axis from 0 to 1. steps: intervals at most.
+    largest: what must fit; nothing to speak of gives an axis from 0 to 1. steps: intervals at most.
     """
-    if not math.isfinite(largest) or largest <= 0:
+    if not math.isfinite(largest) or largest < _NOTHING:
         return 1.0, 0.5
     rough = largest / steps
     power: float = 10.0 ** math.floor(math.log10(rough))

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shlex
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from llamaagent.base.errors import InstallError
-from llamaagent.report import charts, figures, png, times, words
+from llamaagent.base.errors import ConfigError
+from llamaagent.base.record import NamedTuple
+from llamaagent.report import charts, figures, lives, svg, times, words
+from llamaagent.report.arithmetic import read_arithmetic
+from llamaagent.report.folder import site_folder
+from llamaagent.report.paths import card_path, page_path, picture_stem
+from llamaagent.report.periods import DAY
+from llamaagent.report.strips import draw_histogram, draw_life, draw_spark
+from llamaagent.report.tables import draw_rows
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
     from llamaagent.report.charts import Chart
-    from llamaagent.report.model import ProfilePage, Report
+    from llamaagent.report.model import GpuPage, LongPage, ProfilePage, Report
     from llamaagent.report.rows import GpuRow
+    from llamaagent.report.sections import Section
+    from llamaagent.report.usage import ProjectUse
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
-_PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 # A page may not hold control characters, and a log line may.
 _CONTROLS = dict.fromkeys(
     {*range(32), *range(127, 160)} - {ord("\t"), ord("\n")}, "\N{REPLACEMENT CHARACTER}"
@@ -35,114 +39,206 @@ _FIGURES = {
     3: ("Time to finish", "ms"),
     4: ("Tokens generated", "tokens"),
 }
+_NAMED_CARDS = 4  # more than these are one entry of the navigation
 
 
-class Picture(NamedTuple):
-    """Where a chart's picture is, relative to the site; `failure` instead when it could not be drawn."""
+class Look(NamedTuple):
+    """What the owner of a site chose. style, logo: paths of assets; links: (name, address)."""
 
-    path: str
-    failure: str | None = None
+    style: str
+    logo: str | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    sections: tuple[str, ...] | None = None
+    templates: str | None = None
+    cache_directory: str | None = None
+    single: str | None = None  # the style sheet itself, for a site in one file
 
-
-def site_folder() -> str:
-    """Where templates, style sheet and chart definitions lie: in the wheel, else in the checkout."""
-    for folder in (os.path.join(_HERE, "site"), os.path.join(_CHECKOUT, "reports")):
-        if os.path.isfile(os.path.join(folder, "charts.toml")):
-            return folder
-    raise InstallError("the report's templates are missing from this installation")
-
-
-def read_site_file(name: str) -> str:
-    """Read a file of the site folder, such as `style.css`. Raises InstallError."""
-    path = os.path.join(site_folder(), name)
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError as error:
-        raise InstallError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def page_path(profile: str) -> str:
-    """The page of a profile, relative to the site; a name that is no plain file name gets a hash instead."""
-    if _PLAIN.fullmatch(profile):
-        return f"profiles/{profile}.html"
-    safe = re.sub(r"[^a-z0-9._-]+", "-", profile.lower()).strip("-.")[:40]
-    return f"profiles/{safe}-{hashlib.sha256(profile.encode()).hexdigest()[:8]}.html"
-
-
-def picture_path(chart: Chart, subject: str, zone: dt.tzinfo) -> str:
-    """The picture of a chart, named after what it shows. subject: as for Pages."""
-    stem = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")[:40]
-    return f"assets/{stem}-{chart.slug}-{chart.fingerprint(zone)}-{png.VERSION}.png"
+    def has(self, section: str) -> bool:
+        """Say whether one of the fixed sections is wanted."""
+        return self.sections is None or section in self.sections
 
 
 class Pages:
     """The templates, ready to be filled for one report.
 
-    pictures: for each non-empty chart, by (subject, slug): subject is `system`, `gpu UUID` or `profile NAME`.
+    pictures: files that are there, by their stem without ending, and what went wrong with others ('' = nothing).
     """
 
     def __init__(
-        self, report: Report, zone: dt.tzinfo, pictures: Mapping[tuple[str, str], Picture], style: str
+        self,
+        report: Report,
+        sections: tuple[Section, ...],
+        usage: tuple[ProjectUse, ...],
+        zone: dt.tzinfo,
+        look: Look,
+        pictures: Mapping[str, str],
     ) -> None:
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(site_folder()),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        cards = {gpu.row.uuid: _card(gpu.row) for gpu in report.gpus}
-        self._environment.filters.update(
-            iso=lambda ts: times.iso(ts, zone),
-            instant=lambda ts, seconds=False: times.format_instant(ts, zone, report.now, seconds=seconds),
-            hour=lambda ts: times.format_time(ts, zone),
-            quantity=figures.format_quantity,
-            count=figures.format_count,
-            number=lambda value: figures.DASH if value is None else figures.format_number(value),
-            duration=figures.format_duration,
-            reason=words.say_reason,
-            action=words.say_action,
-            ending=words.say_end,
-            arithmetic=words.read_arithmetic,
-            page=page_path,
-            card=lambda uuid: cards.get(uuid, uuid),
-            commit=_commit,
-            command=shlex.join,
-            pretty=_pretty,
-        )
+        self._report, self._look, self._pictures = report, look, pictures
+        self.failed: dict[str, str] = {}  # pages of the user's own, and why they could not be made
+        self._cards = {gpu.row.uuid: card_path(gpu.row) for gpu in report.gpus}
+        self._environment = _environment(look)
+        self._environment.filters.update(_filters(report, zone))
         self._environment.globals.update(
             report=report,
-            style=style,
+            sections=sections,
+            usage=usage,
+            look=look,
+            policy=_policy(look),
+            nav=self._navigation(sections),
             known=frozenset(page.row.profile for page in report.profiles),
             figures=_FIGURES,
-            picture_size=(png.WIDTH, png.HEIGHT),
-            table=lambda chart: charts.tabulate(chart, zone),
-            picture=lambda subject, chart: pictures[subject, chart.slug],
-            zone=times.zone_label(report.window.from_ts, report.window.to_ts, zone),
+            rows=lambda chart: draw_rows(chart, zone),
+            step=charts.table_step,
+            svg=lambda chart: svg.draw(chart, zone),
+            marks=svg.marks(),
+            life=lambda stretches, window: draw_life(stretches, window, zone),
+            say_life=lives.say_life,
+            histogram=draw_histogram,
+            spark=draw_spark,
+            files=self._files,
+            day=DAY,
+            zone_words=lambda window: times.zone_label(window.from_ts, window.to_ts, zone),
         )
 
     def index(self) -> bytes:
         """The first page."""
-        return self._render("index.html", root="", active="index")
+        return self._render("index.html", "index.html", "index")
 
     def system(self) -> bytes:
-        """The page of the machine and its cards."""
-        return self._render("system.html", root="", active="system")
+        """The page of the machine."""
+        return self._render("system.html", "system.html", "system")
 
     def profile(self, page: ProfilePage) -> bytes:
         """The page of one profile."""
-        return self._render("profile.html", root="../", active="profile", page=page)
+        return self._render("profile.html", page_path(page.row.profile), "profile", page=page)
 
-    def _render(self, template: str, **values: Any) -> bytes:
-        text = self._environment.get_template(template).render(**values)
+    def gpu(self, page: GpuPage) -> bytes:
+        """The page of one card."""
+        path = card_path(page.row)
+        return self._render("gpu.html", path, path, gpu=page)
+
+    def section(self, section: Section) -> bytes:
+        """The page of a section; of one that failed, the line that says so."""
+        path, key = f"{section.spec.key}.html", section.spec.key
+        if section.failure is None:
+            try:
+                return self._render(path, path, key, section=section, data=section.data)
+            except Exception as error:
+                if not section.spec.own:
+                    raise
+                self.failed[key] = f"{type(error).__name__}: {error}"
+                section = section._replace(failure=self.failed[key])
+        return self._render("failed.html", path, key, section=section)
+
+    def long(self, page: LongPage, path: str) -> bytes:
+        """The charts of a week or longer."""
+        tail = path.partition("/")[2]
+        active = page.kind if page.kind != "gpu" else tail
+        return self._render("long.html", path, active, page=page, tail=tail)
+
+    def archive(self, days: tuple[tuple[str, str], ...]) -> bytes:
+        """The list of the days that were kept. days: (path, date)."""
+        return self._render("archive.html", "archive.html", "archive", days=days)
+
+    def _navigation(self, sections: tuple[Section, ...]) -> tuple[tuple[str, str, str], ...]:
+        """(key, title, path) of each entry."""
+        found = [("index", "Overview", "index.html")]
+        if self._look.has("gpus") and self._report.gpus:
+            if len(self._report.gpus) <= _NAMED_CARDS:
+                found += [(card_path(g.row), _short(g.row), card_path(g.row)) for g in self._report.gpus]
+            else:
+                found.append(("gpus", "GPUs", "index.html#cards"))
+        if self._look.has("system"):
+            found.append(("system", "System", "system.html"))
+        found += [(one.spec.key, one.spec.title, f"{one.spec.key}.html") for one in sections]
+        return tuple(found)
+
+    def _files(self, kind: str, subject: str, chart: Chart, period: str) -> tuple[str, str] | None:
+        """(stem, what went wrong) of a chart's pictures; None when there are none yet."""
+        stem = picture_stem(kind, subject, chart.slug, period)
+        return (stem, self._pictures[stem]) if stem in self._pictures else None
+
+    def _render(self, template: str, path: str, active: str, **values: Any) -> bytes:
+        root = "../" * path.count("/")
+        try:
+            text = self._environment.get_template(template).render(
+                root=root, path=path, active=active, cards=self._cards, **values
+            )
+        except jinja2.TemplateError as error:
+            if self._look.templates is None:
+                raise
+            line = getattr(error, "lineno", None)
+            where = f"{getattr(error, 'name', None) or template}{f':{line}' if line else ''}"
+            raise ConfigError(f"reports.templates: {where}: {error}") from error
         return text.translate(_CONTROLS).encode("utf-8", "replace")
+
+
+def _environment(look: Look) -> jinja2.Environment:
+    folders = [folder for folder in (look.templates, site_folder()) if folder]
+    cache = None
+    if look.cache_directory is not None:
+        folder = os.path.join(look.cache_directory, "templates")
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            cache = jinja2.FileSystemBytecodeCache(folder)
+        except OSError:
+            cache = None  # a little slower, that is all
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        bytecode_cache=cache,
+    )
+
+
+def _filters(report: Report, zone: dt.tzinfo) -> dict[str, Any]:
+    cards = {gpu.row.uuid: _card(gpu.row) for gpu in report.gpus}
+    return {
+        "iso": lambda ts: times.iso(ts, zone),
+        "instant": lambda ts, seconds=False: times.format_instant(ts, zone, report.now, seconds=seconds),
+        "hour": lambda ts: times.format_time(ts, zone),
+        "date": lambda ts: times.format_day(ts, zone, year=True),
+        "utc_date": times.utc_date,
+        "quantity": figures.format_quantity,
+        "count": figures.format_count,
+        "number": lambda value: figures.DASH if value is None else figures.format_number(value),
+        "duration": figures.format_duration,
+        "reason": words.say_reason,
+        "action": words.say_action,
+        "change": words.say_change,
+        "ending": words.say_end,
+        "arithmetic": read_arithmetic,
+        "against": figures.compare,
+        "page": page_path,
+        "card": lambda uuid: cards.get(uuid, uuid),
+        "commit": _commit,
+        "command": shlex.join,
+        "pretty": _pretty,
+    }
+
+
+def _policy(look: Look) -> str:
+    """What a browser may load: nothing from elsewhere, no script."""
+    styles = "'self' file:"
+    if look.single is not None:
+        import base64
+        import hashlib
+
+        digest = base64.b64encode(hashlib.sha256(look.single.encode()).digest()).decode()
+        styles = f"'sha256-{digest}'"
+    return f"default-src 'none'; img-src 'self' file: data:; style-src {styles}"
 
 
 def _card(gpu: GpuRow) -> str:
     """A card in short: its number and name, its identity without them."""
     return " ".join(str(part) for part in (gpu.idx, gpu.name or gpu.uuid) if part is not None)
+
+
+def _short(gpu: GpuRow) -> str:
+    return f"GPU {gpu.idx}" if gpu.idx is not None else gpu.name or gpu.uuid
 
 
 def _commit(commit: str | None, dirty: int | None = None) -> str:

@@ -12,15 +12,17 @@ import fcntl
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from llamaagent.base.errors import CannotCreateError, LockHeldError, StorageError, StoreFullError
+from llamaagent.base.record import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
+PICTURE_FILES = (".png", "@2x.png", ".csv")  # what lies beside a chart, by the endings
 LIST = ".llamaagent-site.json"
 _LOCK = ".llamaagent-report.lock"
 _STAGE = ".llamaagent-new"
@@ -50,9 +52,12 @@ class Site:
         self._stage = os.path.join(directory, _STAGE)
         self._lock = -1
         self._assets: set[str] = set()
-        self._pages: list[str] = []
+        self._pages: dict[str, None] = {}  # in the order in which they are put in place
         self._staged: set[str] = set()
         self._listed: dict[str, list[str]] = {}
+        self._known: dict[str, Any] = {}
+        self._marks: dict[str, str] = {}
+        self._pictures: dict[str, tuple[str, int]] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +75,7 @@ class Site:
             os.close(self._lock)
             raise LockHeldError(f"another report is being written to {self.directory}") from error
         shutil.rmtree(self._stage, ignore_errors=True)  # what a killed build left
-        self._listed = _read_list(self.directory)
+        self._listed, self._known = _read_list(self.directory)
         return self
 
     def __exit__(
@@ -95,9 +100,55 @@ class Site:
         if not self.has_asset(path):
             self._write(path, content)
 
-    def add_page(self, path: str, content: bytes) -> None:
-        """Stage a page; the last added is put in place last. Raises CannotCreateError over a foreign file."""
-        self._pages.append(path)
+    def is_current(self, path: str, mark: str) -> bool:
+        """Keep a page that was written with this mark; False when it must be written anew."""
+        if self._known.get("marks", {}).get(path) == mark and self.keep_pages([path]):
+            self._marks[path] = mark
+            return True
+        return False
+
+    def keep_pages(self, paths: Sequence[str]) -> bool:
+        """Keep files of the builds before as they are; False when one of them is not there."""
+        ours = set(self._listed["pages"])
+        if not all(path in ours and os.path.isfile(os.path.join(self.directory, path)) for path in paths):
+            return False
+        self._pages |= dict.fromkeys(paths)
+        return True
+
+    def count(self, ending: str) -> int:
+        """How many pages have this ending."""
+        return sum(path.endswith(ending) for path in self._pages)
+
+    def listed(self, folder: str) -> tuple[str, ...]:
+        """The pages of the builds before that lie in a folder."""
+        return tuple(path for path in self._listed["pages"] if path.startswith(f"{folder}/"))
+
+    def picture(self, stem: str) -> tuple[str, int] | None:
+        """What was noted of a picture: the mark of what it shows, and when it was drawn."""
+        found = self._known.get("pictures", {}).get(stem)
+        return (str(found[0]), int(found[1])) if found else None
+
+    def keep_pictures(self, folder: str, period: str) -> None:
+        """Keep what is there of the pictures of a page that is kept itself."""
+        for stem in self._known.get("pictures", {}):
+            noted = self.picture(stem)
+            wanted = stem.startswith(f"{folder}/") and stem.endswith(f"-{period}")
+            if noted and wanted and self.keep_pages([f"{stem}{ending}" for ending in PICTURE_FILES]):
+                self.note_picture(stem, noted)
+
+    def note_picture(self, stem: str, noted: tuple[str, int]) -> None:
+        """Note it for the next build."""
+        self._pictures[stem] = noted
+
+    def add_page(self, path: str, content: bytes, mark: str | None = None) -> None:
+        """Stage a page; the last added is put in place last. Raises CannotCreateError over a foreign file.
+
+        mark: what the page was made from, for `is_current` of the next build.
+        """
+        if mark is not None:
+            self._marks[path] = mark
+        self._pages.pop(path, None)
+        self._pages[path] = None
         target = os.path.join(self.directory, path)
         there = _read(target)
         if there == content:
@@ -114,7 +165,8 @@ class Site:
         pages = [path for path in self._pages if path in self._staged]
         assets = sorted(self._staged.difference(pages))
         removed: list[str] = []
-        if not self._staged and self._same("pages", self._pages) and self._same("assets", self._assets):
+        same = self._same("pages", self._pages) and self._same("assets", self._assets)
+        if not self._staged and same and self._same_notes():
             return Published((), len(self._pages) + len(self._assets), ())
         try:
             self._save_list(
@@ -133,6 +185,10 @@ class Site:
     def _same(self, kind: str, paths: Iterable[str]) -> bool:
         return set(self._listed[kind]) == set(paths)
 
+    def _same_notes(self) -> bool:
+        pictures = {stem: list(noted) for stem, noted in self._pictures.items()}
+        return bool(self._known.get("marks") == self._marks and self._known.get("pictures") == pictures)
+
     def _unused(self) -> list[str]:
         """Pages that the site no longer has, and pictures that neither these nor the last pages show."""
         old = set(self._listed["pages"]) | set(self._listed["previous"])
@@ -143,7 +199,12 @@ class Site:
         if keep_old_pages:
             pages |= set(self._listed["pages"])
             previous |= set(self._listed["previous"]) - self._assets
-        lists = {"assets": sorted(self._assets), "pages": sorted(pages), "previous": sorted(previous)}
+        marks, pictures = self._marks, self._pictures
+        if keep_old_pages:  # what is not in place yet is not vouched for
+            marks = {path: mark for path, mark in marks.items() if path not in self._staged}
+            pictures = {stem: noted for stem, noted in pictures.items() if f"{stem}.png" not in self._staged}
+        lists: dict[str, Any] = {"assets": sorted(self._assets), "pages": sorted(pages)}
+        lists |= {"previous": sorted(previous), "marks": marks, "pictures": pictures}
         content = json.dumps(lists, indent=1).encode()
         self._write(LIST, content)
         self._staged.discard(LIST)
@@ -183,17 +244,19 @@ def _read(path: str) -> bytes | None:
         return None
 
 
-def _read_list(directory: str) -> dict[str, list[str]]:
-    """The folder's list of our files; a damaged one counts as empty, so nothing is removed by it."""
-    found: dict[str, list[str]] = {"assets": [], "pages": [], "previous": []}
+def _read_list(directory: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """The folder's list of our files, and notes on them; a damaged one counts as empty, so nothing is removed by it."""
+    nothing: dict[str, list[str]] = {"assets": [], "pages": [], "previous": []}
     try:
         lists = json.loads(_read(os.path.join(directory, LIST)) or b"{}")
-        for key in found:
-            paths = lists.get(key, [])
-            found[key] = [path for path in paths if isinstance(path, str) and _inside(path)]
+        found = {
+            key: [path for path in lists.get(key, []) if isinstance(path, str) and _inside(path)]
+            for key in nothing
+        }
+        notes = {key: dict(lists.get(key, {})) for key in ("marks", "pictures")}
     except (ValueError, AttributeError, TypeError):
-        return {"assets": [], "pages": [], "previous": []}
-    return found
+        return nothing, {}
+    return found, notes
 
 
 def _inside(path: str) -> bool:

@@ -176,3 +176,119 @@ class TroubleRow(NamedTuple):
     level: str
     source: str | None
     message: str
+
+
+class LifeRow(NamedTuple):
+    """A launch that was alive within a range."""
+
+    profile: str
+    instance_id: int
+    launched_ts: int
+    ready_ts: int | None
+    ended_ts: int | None
+    status: str
+    reason: str | None
+    detail: str | None
+
+
+class RevisionRow(NamedTuple):
+    """One content that a profile had. document: JSON."""
+
+    first_seen_ts: int
+    last_seen_ts: int
+    git_commit: str | None
+    git_dirty: int | None
+    profile_hash: str
+    document: str
+    applied_ts: int | None
+    healthy_ts: int | None
+    refused_ts: int | None
+    refusal: str | None
+
+
+class TailRow(NamedTuple):
+    """The last lines of a launch."""
+
+    instance_id: int
+    taken_ts: int
+    lines: str
+
+
+class HealthRow(NamedTuple):
+    """An answer to the health probe, and how often it came in a row."""
+
+    ts: int
+    last_ts: int
+    count_: int
+    status: str
+    http_status: int | None
+    latency_ms: int | None
+    detail: str | None
+
+
+class ObservationRow(NamedTuple):
+    """Memory as it was measured, beside the estimate."""
+
+    build: str
+    gpu: str
+    estimated_mib: int | None
+    peak_mib: int
+    oom_mib: int | None
+    n: int
+    last_ts: int
+
+
+class HistogramRow(NamedTuple):
+    """How many requests of a profile fall into one bin of a figure (1 generation speed, 2 prompt speed)."""
+
+    profile: str
+    figure: int
+    bin: int
+    n: int
+    width: float
+
+
+class ChangeRow(NamedTuple):
+    """Something that is not as it was a day ago."""
+
+    ts: int
+    kind: str
+    profile: str | None
+    detail: str | None
+
+
+class EnergyRow(NamedTuple):
+    """What a card took over a range. covered_s: of which so long was measured."""
+
+    uuid: str
+    kwh: float
+    covered_s: int
+
+
+class CardRow(NamedTuple):
+    """More of a card. throttle, xids: JSON arrays."""
+
+    uuid: str
+    vendor: str | None
+    pci_bus_id: str | None
+    first_seen_ts: int
+    failed_reason: str | None
+    failed_ts: int | None
+    throttle: str | None
+    xids: str | None
+    xid_source: str | None
+    ecc_volatile: int | None
+    ecc_aggregate: int | None
+    sm_clock_mhz: int | None
+    memory_clock_mhz: int | None
+    reserved_mib: int | None
+
+
+class IncidentRow(NamedTuple):
+    """An entry of the feed. id: stable."""
+
+    id: str
+    ts: int
+    kind: str
+    profile: str | None
+    detail: str | None

@@ -6,12 +6,14 @@ The reducing to buckets is done by SQL, one pass over the samples for all subjec
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llamaagent.base.errors import InstallError
+from llamaagent.base.record import NamedTuple
 from llamaagent.report.charts import GAP_PERIODS, Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.figures import format_quantity
 from llamaagent.report.spans import long_statement
+from llamaagent.report.stacks import stack_lines
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -39,24 +41,37 @@ class SeriesSpec(NamedTuple):
     style: str
 
 
+class SourceSpec(NamedTuple):
+    """A statement with its figures in their order. split: each row's second column names whose figures they are."""
+
+    page: str
+    statement: str
+    columns: tuple[str, ...]
+    split: bool = False
+
+
 class ChartSpec(NamedTuple):
-    """A chart as charts.toml defines it. limit: column and label of a line; top: what the axis reaches."""
+    """A chart as charts.toml defines it. limits: column and label of each line; top: what the axis reaches.
+
+    stack: (split column, column of the whole, name of what is left of it), for areas upon one another.
+    """
 
     page: str
     slug: str
     title: str
     unit: str
     series: tuple[SeriesSpec, ...]
-    limit: tuple[str, str] | None
+    limits: tuple[tuple[str, str], ...]
     top: float | None
     optional: bool
     about: str
+    stack: tuple[str, str, str] | None = None
 
 
 class Definitions(NamedTuple):
-    """All of charts.toml. sources: name -> (page, statement, columns)."""
+    """All of charts.toml."""
 
-    sources: tuple[tuple[str, str, tuple[str, ...]], ...]
+    sources: tuple[SourceSpec, ...]
     charts: tuple[ChartSpec, ...]
 
 
@@ -100,30 +115,38 @@ def span_window(from_ts: int, to_ts: int, period_s: int | None = None) -> Window
     return Window(begin, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
 
 
-def read_definitions(text: str) -> Definitions:
+def read_definitions(text: str, path: str = "charts.toml") -> Definitions:
     """Read charts.toml. Raises InstallError when it is not as it must be."""
     try:
         data = tomllib.loads(text)
-        sources = tuple((s["page"], s["statement"], tuple(s["columns"])) for s in data["source"])
-        charts = tuple(_chart_spec(item) for item in data["chart"])
+        sources = tuple(
+            SourceSpec(s["page"], s["statement"], tuple(s["columns"]), s.get("split", False))
+            for s in data.get("source", ())
+        )
+        charts = tuple(_chart_spec(item) for item in data.get("chart", ()))
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise InstallError(f"charts.toml is not usable: {error!r}") from error
+        raise InstallError(f"{path} is not usable: {error!r}") from error
     return Definitions(sources, charts)
 
 
 def _chart_spec(item: Mapping[str, Any]) -> ChartSpec:
-    lines = tuple(SeriesSpec(s["column"], s["name"], s.get("style", "line")) for s in item["series"])
-    limit = (item["limit"]["column"], item["limit"]["label"]) if "limit" in item else None
+    lines = tuple(SeriesSpec(s["column"], s["name"], s.get("style", "line")) for s in item.get("series", ()))
+    given = item.get("limit", ())
+    limits = tuple((one["column"], one["label"]) for one in ([given] if isinstance(given, dict) else given))
+    stack = (
+        (item["stack"]["split"], item["stack"]["whole"], item["stack"]["rest"]) if "stack" in item else None
+    )
     return ChartSpec(
         item["page"],
         item["slug"],
         item["title"],
         item["unit"],
         lines,
-        limit,
+        limits,
         item.get("top"),
         item.get("optional", False),
         item.get("about", ""),
+        stack,
     )
 
 
@@ -132,29 +155,48 @@ def read_columns(
 ) -> dict[str, Columns]:
     """Read all buckets for a kind of page: subject (profile, card, or empty) -> column -> points by time.
 
-    A day comes from the samples, a longer span from the roll-ups, and so does a day whose samples are gone.
+    A day comes from the samples, a longer span from the roll-ups, and so does a day whose samples are gone. A source
+    that is split gives a column `name/part` for each of its parts.
     """
     found: dict[str, Columns] = {}
     bindings = {**window.bindings(), "bucket_s": window.bucket_s}
-    for source_page, statement, columns in definitions.sources:
-        if source_page != page:
+    for source in definitions.sources:
+        if source.page != page:
             continue
-        gathered: dict[str, list[list[Point]]] = {}
-        rolled = long_statement(db, statement, window)
-        for subject, ts, *values in db.execute(*(rolled or (statements[statement], bindings))):
-            lists = gathered.setdefault(subject, [[] for _ in columns])
-            for index, points in enumerate(lists):
-                mean, low, high = values[3 * index : 3 * index + 3]
-                if mean is not None:
-                    points.append(Point(ts, _round(mean), _round(low), _round(high)))
-        for subject, lists in gathered.items():
-            found.setdefault(subject, {}).update(zip(columns, map(tuple, lists), strict=True))
+        rolled = long_statement(db, source.statement, window)
+        rows = db.execute(*(rolled or (statements[source.statement], bindings)))
+        gathered = _gather_parts(source, rows) if source.split else _gather(source, rows)
+        for subject, made in gathered.items():
+            found.setdefault(subject, {}).update({name: tuple(points) for name, points in made.items()})
     return found
 
 
-def _round(value: float) -> float:
-    """More digits than a picture shows only make equal pictures look different."""
-    return float(f"{value:.6g}")
+def _gather(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, list[Point]]]:
+    """subject, time, then three columns for each figure; read for every sample of every server, so it is kept short."""
+    gathered: dict[str, dict[str, list[Point]]] = {}
+    places = range(2, 2 + 3 * len(source.columns), 3)
+    for row in rows:
+        subject, ts = row[0], row[1]
+        lists = gathered.get(subject)
+        if lists is None:
+            lists = gathered[subject] = {name: [] for name in source.columns}
+        for place, points in zip(places, lists.values(), strict=True):
+            mean = row[place]
+            if mean is not None:
+                points.append(Point(ts, mean, row[place + 1], row[place + 2]))
+    return gathered
+
+
+def _gather_parts(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, list[Point]]]:
+    """The same where the second column says whose figures they are."""
+    gathered: dict[str, dict[str, list[Point]]] = {}
+    for subject, part, ts, *values in rows:
+        lists = gathered.setdefault(subject, {})
+        for index, column in enumerate(source.columns):
+            mean, low, high = values[3 * index : 3 * index + 3]
+            if mean is not None:
+                lists.setdefault(f"{column}/{part}", []).append(Point(ts, mean, low, high))
+    return gathered
 
 
 def draw_charts(
@@ -170,11 +212,7 @@ def draw_charts(
     for spec in definitions.charts:
         if spec.page != page:
             continue
-        lines = tuple(
-            Series(line.name, role, columns.get(line.column, ()), line.style)
-            for role, line in enumerate(spec.series)
-            if columns.get(line.column) or not role
-        )
+        lines = stack_lines(spec, columns, window.bucket_s) if spec.stack else _lines(spec, columns)
         chart = make_chart(
             spec.slug,
             spec.title,
@@ -192,11 +230,21 @@ def draw_charts(
     return tuple(made)
 
 
+def _lines(spec: ChartSpec, columns: Columns) -> tuple[Series, ...]:
+    return tuple(
+        Series(line.name, role, columns.get(line.column, ()), line.style)
+        for role, line in enumerate(spec.series)
+        if columns.get(line.column) or not role
+    )
+
+
 def _limits(spec: ChartSpec, columns: Columns) -> tuple[Limit, ...]:
-    if spec.limit is None or not columns.get(spec.limit[0]):
-        return ()
-    value = columns[spec.limit[0]][-1].mean
-    return (Limit(value, f"{spec.limit[1]} {format_quantity(value, spec.unit)}"),)
+    found = ((columns.get(column), label) for column, label in spec.limits)
+    return tuple(
+        Limit(points[-1].mean, f"{label} {format_quantity(points[-1].mean, spec.unit)}")
+        for points, label in found
+        if points
+    )
 
 
 def latest(columns: Columns, column: str, window: Window) -> float | None:

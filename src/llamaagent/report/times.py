@@ -6,6 +6,7 @@ strftime's names follow the process's locale, and a page must not; so they stand
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 import zoneinfo
 
@@ -74,6 +75,21 @@ def format_instant(ts: int, zone: dt.tzinfo, now: int, *, seconds: bool = False)
     return f"{format_day(ts, zone, year=year)} {format_time(ts, zone, seconds=seconds)}"
 
 
+def utc_date(ts: int) -> str:
+    """Write the day of UTC as the roll-ups have it: `2026-11-21`."""
+    return local(ts, dt.UTC).date().isoformat()
+
+
+def format_step(ts: int, step: str, zone: dt.tzinfo) -> str:
+    """Write an hour (`14:00`), a day (`Sat 21 Nov`) or a month (`Nov 2026`) by the instant at which it begins."""
+    if step == "hour":
+        return format_time(ts, zone)
+    if step == "day":
+        return format_day(ts, zone)
+    at = local(ts, zone)
+    return f"{MONTHS[at.month - 1]} {at.year}"
+
+
 def zone_label(from_ts: int, to_ts: int, zone: dt.tzinfo) -> str:
     """Name the zone's time over a range: `CET`, or `CEST, then CET` when the clocks change within it."""
     first = local(from_ts, zone).tzname() or "local time"
@@ -81,6 +97,7 @@ def zone_label(from_ts: int, to_ts: int, zone: dt.tzinfo) -> str:
     return first if first == last else f"{first}, then {last}"
 
 
+@functools.lru_cache(maxsize=64)
 def time_ticks(from_ts: int, to_ts: int, zone: dt.tzinfo, every_min: int = 180) -> tuple[Tick, ...]:
     """Find the round local times of a range of up to a few days; local midnight bears the day's name.
 
@@ -97,3 +114,33 @@ def time_ticks(from_ts: int, to_ts: int, zone: dt.tzinfo, every_min: int = 180) 
         label = f"{DAYS[at.weekday()]} {at.day}" if midnight else f"{at.hour:02d}:{at.minute:02d}"
         ticks.append(Tick(ts, label, midnight))
     return tuple(ticks)
+
+
+@functools.lru_cache(maxsize=64)
+def span_ticks(from_ts: int, to_ts: int, zone: dt.tzinfo) -> tuple[Tick, ...]:
+    """Find the marks of a time axis of any length: minutes and hours, then days, Mondays, first days of months."""
+    hours = (to_ts - from_ts) / 3600
+    if hours <= 60:
+        every_min = (
+            360 if hours > 30 else 180 if hours > 12 else 60 if hours > 3 else 10 if hours > 0.5 else 1
+        )
+        return time_ticks(from_ts, to_ts, zone, every_min)
+    days = hours / 24
+    at = local(from_ts, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    ticks = []
+    for _ in range(int(days) + 3):
+        if from_ts <= (ts := int(at.timestamp())) <= to_ts and (label := _day_label(at, days)):
+            ticks.append(Tick(ts, label, at.day == 1))
+        at += dt.timedelta(days=1)  # by the wall clock: a day of the change of summer time has 23 or 25 hours
+    return tuple(ticks)
+
+
+def _day_label(at: dt.datetime, days: float) -> str:
+    """The mark of a local midnight, empty where a span of so many days gets none."""
+    if days <= 10:
+        return f"{DAYS[at.weekday()]} {at.day}"
+    if days <= 70:
+        return f"{at.day} {MONTHS[at.month - 1]}" if at.weekday() == 0 else ""
+    if at.day != 1 or (days > 800 and at.month != 1):
+        return ""
+    return str(at.year) if at.month == 1 else MONTHS[at.month - 1]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from llamaagent.base.record import NamedTuple
 from llamaagent.domain.faults import WORDS
 from llamaagent.domain.profile import Schedule
 from llamaagent.domain.schedule import place
 from llamaagent.domain.shown import is_stuck
-from llamaagent.report.figures import format_count, format_duration, format_quantity
+from llamaagent.report.figures import format_quantity
 from llamaagent.report.times import format_instant
 
 if TYPE_CHECKING:
@@ -79,7 +80,22 @@ _ACTIONS = {
     "forget": "forgotten",
     "detach": "detached",
 }
-_ENDINGS = (("_mib", "MiB"), ("_bytes", "B"), ("_percent", "%"), ("_ms", "ms"), ("_s", "s"))
+_CHANGES = {
+    "declared": "is new",
+    "changed": "has new content",
+    "retired": "is no longer declared",
+    "crash": "ended by itself",
+    "build": "runs with another build",
+    "hold": "was held",
+    "refuse": "was refused",
+    "give_up": "was given up",
+    "evict": "was evicted",
+    "rollback": "was rolled back",
+    "adopt": "was adopted",
+    "unhealthy": "does not answer its health probe",
+    "stuck": "is stuck",
+    "card": "is a card seen for the first time",
+}
 
 
 class State(NamedTuple):
@@ -106,6 +122,11 @@ def say_reason(reason: str | None) -> str:
 def say_action(action: str) -> str:
     """What was done, as a past participle where English has one."""
     return _ACTIONS.get(action, action.replace("_", " "))
+
+
+def say_change(kind: str) -> str:
+    """What changed since yesterday, as the end of a sentence about the profile."""
+    return _CHANGES.get(kind, say_action(kind))
 
 
 def say_ordinal(number: int) -> str:
@@ -258,32 +279,3 @@ def _find_profile_problems(row: ProfileRow, zone: dt.tzinfo, now: int) -> list[P
 
 def _in_brackets(text: str) -> str:
     return f" ({text})" if text else ""
-
-
-def read_arithmetic(text: str | None) -> tuple[tuple[str, str], ...]:
-    """Turn a decision's figures into (name, quantity); what is not an object of plain values gives nothing.
-
-    >>> read_arithmetic('{"free_mib": 2048, "gpu": "GPU-1", "slots": 4}')
-    (('free', '2 GiB'), ('gpu', 'GPU-1'), ('slots', '4'))
-    """
-    try:
-        data = json.loads(text or "{}")
-    except ValueError:
-        return ()
-    if not isinstance(data, dict):
-        return ()
-    return tuple(_say_figure(str(key), value) for key, value in data.items())
-
-
-def _say_figure(key: str, value: object) -> tuple[str, str]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    for ending, unit in _ENDINGS:
-        if number and key.endswith(ending):
-            name = key.removesuffix(ending).replace("_", " ")
-            if unit == "s":
-                return name, format_duration(value)  # type: ignore[arg-type]
-            return name, format_quantity(value, unit)  # type: ignore[arg-type]
-    name = key.replace("_", " ")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return name, format_count(value)
-    return name, value if isinstance(value, str) else json.dumps(value)

@@ -35,14 +35,17 @@ def statements(area: str) -> Statements:
     What stands before the first heading is a comment. Raises InstallError when the file is missing, a heading
     stands twice or has no statement.
     """
+    return split_statements(_read(_HERE, f"{area}.sql"), f"sql/{area}.sql")
+
+
+def split_statements(file_text: str, label: str) -> Statements:
+    """Return the statements of a text of that form. Raises InstallError, which calls the text by its label."""
     found = Statements()
-    for part in f"\n{_read(_HERE, f'{area}.sql')}".split(f"\n{_HEADING}")[1:]:
+    for part in f"\n{file_text}".split(f"\n{_HEADING}")[1:]:
         name, _, text = part.partition("\n")
         name, text = name.strip(), text.strip()
         if not name.isidentifier() or not text or name in found:
-            raise InstallError(
-                f"sql/{area}.sql: heading {name!r} is no name, stands twice or has no statement"
-            )
+            raise InstallError(f"{label}: heading {name!r} is no name, stands twice or has no statement")
         found[name] = text
     return found
 

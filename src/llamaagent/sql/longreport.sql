@@ -29,12 +29,26 @@ SELECT uuid AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
        max(memory_total_mib), max(memory_total_mib), max(memory_total_mib),
        sum(temperature_celsius_avg * n) / sum(iif(temperature_celsius_avg IS NULL, NULL, n)), min(temperature_celsius_min), max(temperature_celsius_max),
        sum(power_watts_avg * n) / sum(iif(power_watts_avg IS NULL, NULL, n)), min(power_watts_min), max(power_watts_max),
+       NULL, NULL, NULL,
+       avg(throttled_percent), min(throttled_percent), max(throttled_percent),
        NULL, NULL, NULL
   FROM json_each(:parts) AS p
  CROSS JOIN v_report_gpu_rollups AS s
  WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
  GROUP BY uuid, s.ts / :bucket_s
  ORDER BY uuid, s.ts / :bucket_s;
+
+-- name: read_holder_buckets
+-- A profile that was launched again within a bucket has the mean of both launches by their samples, not their sum.
+SELECT h.uuid AS subject, h.profile, CAST(avg(h.ts + h.resolution_s / 2) AS INTEGER) AS ts,
+       avg(h.memory_mib), min(h.memory_mib), max(h.memory_mib)
+  FROM (SELECT s.resolution_s, s.ts, s.uuid, s.profile, sum(s.memory_mib_avg * s.n) / sum(s.n) AS memory_mib
+          FROM json_each(:parts) AS p
+         CROSS JOIN v_report_gpu_memory_rollups AS s
+         WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+         GROUP BY s.resolution_s, s.ts, s.uuid, s.profile) AS h
+ GROUP BY h.uuid, h.profile, h.ts / :bucket_s
+ ORDER BY h.uuid, h.profile, h.ts / :bucket_s;
 
 -- name: read_instance_buckets
 SELECT profile AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
@@ -44,7 +58,8 @@ SELECT profile AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts
        avg(generated_tokens_per_s), min(generated_tokens_per_s), max(generated_tokens_per_s),
        avg(prompt_tokens_per_s), min(prompt_tokens_per_s), max(prompt_tokens_per_s),
        sum(requests_processing_avg * n) / sum(iif(requests_processing_avg IS NULL, NULL, n)), min(requests_processing_min), max(requests_processing_max),
-       sum(requests_deferred_avg * n) / sum(iif(requests_deferred_avg IS NULL, NULL, n)), min(requests_deferred_min), max(requests_deferred_max)
+       sum(requests_deferred_avg * n) / sum(iif(requests_deferred_avg IS NULL, NULL, n)), min(requests_deferred_min), max(requests_deferred_max),
+       sum(health_ms_avg * n) / sum(iif(health_ms_avg IS NULL, NULL, n)), min(health_ms_min), max(health_ms_max)
   FROM json_each(:parts) AS p
  CROSS JOIN v_report_instance_rollups AS s
  WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
@@ -61,3 +76,17 @@ SELECT profile AS subject, CAST(avg(r.ts) AS INTEGER) AS ts,
  WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
  GROUP BY profile, r.ts / :bucket_s
  ORDER BY profile, r.ts / :bucket_s;
+
+-- name: read_all_request_buckets
+SELECT '' AS subject, CAST(avg(r.ts) AS INTEGER) AS ts,
+       count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s,
+       1.0 * sum(generated_tokens) / :bucket_s, 1.0 * sum(generated_tokens) / :bucket_s, 1.0 * sum(generated_tokens) / :bucket_s,
+       1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s,
+       1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s,
+       1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s,
+       100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0), 100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0),
+       100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0)
+  FROM v_generations AS r
+ WHERE r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
+ GROUP BY r.ts / :bucket_s
+ ORDER BY r.ts / :bucket_s;
