@@ -62,10 +62,11 @@ class Told(NamedTuple):
     usage: tuple[ProjectUse, ...]
     long: tuple[tuple[LongPage, str, str], ...]
 
-    def all_charts(self) -> Iterator[tuple[str, str, Charts, Period]]:
-        """(kind, subject, charts, period) of every page."""
-        yield "system", "", self.report.system_charts, DAY
-        for gpu in self.report.gpus:
+    def all_charts(self, look: Look) -> Iterator[tuple[str, str, Charts, Period]]:
+        """(kind, subject, charts, period) of every page that is wanted."""
+        if look.has("system"):
+            yield "system", "", self.report.system_charts, DAY
+        for gpu in self.report.gpus if look.has("gpus") else ():
             yield "gpu", gpu.row.uuid, gpu.charts, DAY
         for page in self.report.profiles:
             yield "profile", page.row.profile, page.charts, DAY
@@ -101,7 +102,7 @@ def build(
         told = source.read(instant, site)
         gallery = Gallery(site, clock, zone, instant, cache_directory, choices.pictures)
         complete = {id(charts): gallery.add(kind, subject, charts, period)
-                    for kind, subject, charts, period in told.all_charts()}  # fmt: skip
+                    for kind, subject, charts, period in told.all_charts(look)}  # fmt: skip
         pages = Pages(told.report, told.sections, told.usage, zone, look, gallery.known)
         add_days(site, source, pages, told.report, choices.keep_s)
         for page, path, mark in told.long:
@@ -109,9 +110,7 @@ def build(
         for path, content in render(told, pages, look):
             site.add_page(path, content)
         published = site.publish()
-    failed = tuple((stem, text) for stem, text in gallery.known.items() if text)
-    failed += tuple((s.spec.key, s.failure) for s in told.sections if s.failure is not None)
-    failed += tuple(pages.failed.items())
+    failed = _failed(told, gallery, pages)
     return BuildResult(
         path=os.path.join(os.path.abspath(directory), "index.html"),
         pages=site.count(".html"),
@@ -122,6 +121,12 @@ def build(
         seconds=clock.monotonic() - begin,
         complete=not failed and all(complete.values()),
     )
+
+
+def _failed(told: Told, gallery: Gallery, pages: Pages) -> tuple[tuple[str, str], ...]:
+    drawn = [(stem, text) for stem, text in gallery.known.items() if text]
+    asked = [(section.spec.key, section.failure) for section in told.sections if section.failure is not None]
+    return (*drawn, *asked, *pages.failed.items())
 
 
 def render(told: Told, pages: Pages, look: Look) -> Iterator[tuple[str, bytes]]:
