@@ -94,8 +94,7 @@ def build(
     server. cache_directory: where matplotlib and jinja2 keep what is dear to make. Raises StorageError and its kin,
     LockHeldError when another build of this folder is on, ConfigError for a choice that cannot be.
     """
-    begin = clock.monotonic()
-    instant = clock.now() if now is None else now
+    begin, instant = clock.monotonic(), clock.now() if now is None else now
     with Site(os.path.abspath(directory), public=public) as site:
         look = choose_look(site, choices, cache_directory)
         source = Source(database, zone, choices, look, title or TITLE)

@@ -31,10 +31,11 @@ def __getattr__(name: str) -> tuple[Spec, ...]:
     from llamaagent.cli.commands.generations import GENERATING
     from llamaagent.cli.commands.keyvalue import KEY_VALUES
     from llamaagent.cli.commands.neighbours import NEIGHBOUR_COMMANDS
+    from llamaagent.cli.commands.reporting import REPORTING
     from llamaagent.cli.commands.shares import SHARES
     from llamaagent.cli.commands.steer import STEER
 
     return (
-        *LOOK, *STEER, *FILES, *CATALOG, *SHARES, *GENERATING, *DATA_COMMANDS, *KEY_VALUES, *DATABASE_CARE,
+        *LOOK, *STEER, *FILES, *CATALOG, *SHARES, *GENERATING, *REPORTING, *DATA_COMMANDS, *KEY_VALUES, *DATABASE_CARE,
         *NEIGHBOUR_COMMANDS, *EXPORTS,
     )  # fmt: skip
