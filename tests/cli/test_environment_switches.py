@@ -69,7 +69,7 @@ def rows(agent: Agent, site: Path, sql: str) -> list[dict[str, object]]:
         ({"LLAMAAGENT_LOG_LEVEL": "error"}, set(), []),
         ({"LLAMAAGENT_LOG_TO_DB": "0"}, set(), ["wrong", "over"]),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_the_level_is_the_least_of_what_is_said_and_kept_and_decisions_stay(
     agent: Agent, site: Path, env: dict[str, str], levels: set[str], said: list[str]
