@@ -9,6 +9,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 if [ "${TEST_INSTALL:-0}" = 1 ]; then scripts/install_test_tools.sh; fi
+# Thousands of tests start the program; compiled once, it starts in half the time, whatever PYTHONDONTWRITEBYTECODE says.
+.venv/bin/python -m compileall -q src
 cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 processes=${TEST_PROCESSES:-$((2 * cores))}
 if [ "$processes" = 0 ]; then exec .venv/bin/python -m pytest -rs "$@"; fi
