@@ -94,11 +94,11 @@ def test_a_clock_that_was_set_and_passes_that_come_seldom(agent: Agent, quiet: P
     )
     db = apsw.Connection(str(database(home)))
     now = int(time.time())
-    columns = "ts, interval_s, clock_step_s, cpu_cores, active_instances, uptime_s, requests"
+    columns = "ts, interval_s, clock_step_s, boot_id, cpu_cores, active_instances, uptime_s, requests"
     for number in range(1, 8):
         step = 3600 if number == 3 else None
         given = (now - 600 * number, 600, step)
-        db.execute(f"INSERT INTO system_samples ({columns}) VALUES (?, ?, ?, 1, 0, 0, 0)", given)
+        db.execute(f"INSERT INTO system_samples ({columns}) VALUES (?, ?, ?, 'boot', 1, 0, 0, 0)", given)
     db.close()
     assert "set once in the last week, last by +3600 s" in about(agent, quiet, "clock")["what"]
     assert "passes come every 600 s and start_timeout is 300 s" in about(agent, quiet, "tiny")["what"]

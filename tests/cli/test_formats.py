@@ -10,14 +10,23 @@ from scratch_home import Agent
 
 from llamaagent.cli.commands import SPECS
 
-GIVEN = {"query": ["SELECT 1 AS a, 'x' AS b"], "profiles show": ["tiny"]}
+GIVEN = {
+    "query": ["SELECT 1 AS a, 'x' AS b"],
+    "profiles show": ["tiny"],
+}
 OTHERS = {
     "gpus allocate",
     "quota show",
     "fit",
+    "bench",
+    "compare",
+    "catalog versions",
+    "embed",
+    "rerank",
+    "stats summary",
     "db export",
     "db salvage",
-}  # they act, or want what is not here
+}  # they act, want what is not here, or give one object
 LISTINGS = [
     spec.name
     for spec in SPECS

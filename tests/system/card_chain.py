@@ -50,7 +50,9 @@ def card_of(found: list[dict[str, object]], uuid: str) -> dict[str, object]:
 
 def chain(site: Site, uuid: str, holder: int, mib: int, let_go: Callable[[], None], source: str) -> Record:
     """Every step, with its assertions; gives the record. holder: a pid that holds at least mib there by now."""
-    said, cards = answers(site), listed(site)
+    said = answers(site)
+    eventually(lambda: listed(site), "the cards are read")
+    cards = listed(site)
     assert {card["uuid"] for card in cards} == {card["uuid"] for card in said["cards"]}  # type: ignore[attr-defined]
     card = card_of(cards, uuid)
     total, free = int(str(card["memory_total_mib"])), int(str(card["memory_free_mib"]))
