@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llamaagent.store.types import Connection
 
 _SQL = statements("bench")
+_TRIES = 8  # of the tool, which may lose lines
 _TOOL = "llama-batched-bench"
 _SAME = ("threads", "threads-batch", "gpu-layers", "flash-attn", "batch-size", "ubatch-size", "cache-type-k",
          "cache-type-v", "split-mode", "tensor-split", "main-gpu", "device")  # fmt: skip
@@ -51,8 +52,6 @@ def measure_by_tool(
 
     Raises UsageError when there is none, ServiceUnavailableError when it fails.
     """
-    from llamaagent.base.run import run
-
     server = asker.server(name)
     row = asker.store.link.read(
         lambda db: db.execute(_SQL["select_launch_tools"], {"id": server.instance_id}).fetchone(), None
@@ -67,14 +66,40 @@ def measure_by_tool(
         room = (prompt + generated) * max(at_once)
         words = [tool, "-m", str(row[1] if row is not None else ""), "-c", str(room), "-npp", str(prompt), "-ntg",
                  str(generated), "-npl", ",".join(map(str, at_once)), "--output-format", "jsonl"]  # fmt: skip
-        done = run([*words, *_same(server)], deadline_s=timeout_s)
-        if done.code:
-            last = done.err.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
-            raise ServiceUnavailableError(f"{_TOOL} failed ({done.code}): {last}")
-        found += [_of_tool(json.loads(line)) for line in done.text.splitlines() if line.startswith("{")]
+        found += _run_tool([*words, *_same(server)], at_once, timeout_s)
     for one in found:
         _store(asker, server, _TOOL, one, ts, ts)
     return found
+
+
+def _run_tool(words: Sequence[str], at_once: Sequence[int], timeout_s: float) -> list[Measured]:
+    """A row for each number of requests at a time; the tool is run again for those that it did not tell.
+
+    It prints from a thread of its own and ends without waiting for it, so on a busy machine lines are missing, or
+    come twice.
+    """
+    from llamaagent.base.run import run
+
+    found: dict[int, Measured] = {}
+    for _ in range(_TRIES):
+        done = run(words, deadline_s=timeout_s)
+        if done.code:
+            last = done.err.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
+            raise ServiceUnavailableError(f"{_TOOL} failed ({done.code}): {last}")
+        for one in map(_told, done.text.splitlines()):
+            if one is not None:
+                found.setdefault(one.level.concurrency, one)
+        if set(at_once) <= found.keys():
+            return [found[number] for number in at_once]
+    raise ServiceUnavailableError(f"{_TOOL} told {len(found)} of {len(at_once)} results in {_TRIES} runs")
+
+
+def _told(line: str) -> Measured | None:
+    """One line of the tool; None for what is none, or only a part of one."""
+    try:
+        return _of_tool(json.loads(line))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _same(server: Server) -> list[str]:
