@@ -83,6 +83,7 @@ class ScratchPodman(ScratchEngine):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=folder,  # where conmon notes that a container ran out of memory
                 env={
                     "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
                     "HOME": str(folder),
