@@ -55,7 +55,7 @@ def test_the_view_of_the_seed_has_every_column(boxed: Boxed) -> None:
     site = boxed.site
     boxed.box(resources={"memory": "64MiB", "cpus": 0.5, "gpus": "none"}, project="research")
     site.settle()
-    site.once()
+    eventually(lambda: site.once() and site.newest()["box"]["sample_n"], "a sample with a share of a core")
     row = site.one("SELECT * FROM container_instances")
     assert (row["project_path"], row["status"], row["image_name"]) == (
         "research",
