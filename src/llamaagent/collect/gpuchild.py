@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MAX_BYTES = 4 << 20
-_DYING_MS = 200  # what a process takes at most that only has to be torn down
+_DYING_MS = 1000  # what a process takes at most that only has to be torn down, on a busy machine too
 # Children that did not even die at once, with what they read; a loop must not pile them up.
 _abandoned: list[tuple[int, str]] = []
 
