@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FIRST, SECOND = "0000:03:00.0", "0000:83:00.0"
 
 
+pytestmark = pytest.mark.alone  # readers of cards take turns, on the whole machine
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> HostPaths:
     for name in ("proc", "sys", "dev"):

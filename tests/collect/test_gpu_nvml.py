@@ -17,6 +17,9 @@ from llamaagent.domain.sample import GpuHolder, GpuSample
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone  # readers of cards take turns, on the whole machine
+
+
 FULL = (
     "card 0 uuid=GPU-aaaa pci=00000000:01:00.0 total=1000 used=600 reserved=100 util=97 memutil=41 temp=64 "
     "power=312500 limit=700000 sm=1980 mem=3201 throttle=4 ecc=1 ecclife=3 action=0"

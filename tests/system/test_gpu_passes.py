@@ -180,6 +180,7 @@ def test_a_card_that_vanishes_is_told_and_the_others_go_on(box: Site, cards: Scr
 
 
 @pytest.mark.case("peers 5.13")
+@pytest.mark.alone
 def test_a_driver_that_hangs_leaves_a_stale_sample_and_admits_nothing(
     box: Site, cards: ScriptedCards
 ) -> None:
