@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.boxed import Boxed
+from engine.scratch_engine import IMAGE
+from llamaagent.engine.body import gpu_requests
 from system.carded_site import CardedSite, build_nvml
 from system.scratch_site import eventually
 
@@ -160,3 +162,27 @@ def test_a_podman_that_does_not_hear_the_request_gets_none(carded: CardedSite, p
         settle(carded)
     finally:
         made.end()
+
+
+def test_a_container_of_others_is_named_with_its_card_and_left_alone(
+    carded: CardedSite, docker: ScratchEngine
+) -> None:
+    site, engine = carded.site, docker.engine()
+    site.env["DOCKER_HOST"] = docker.url
+    theirs = engine.create(
+        "somebodys-training",
+        {"image": IMAGE, "command": ["sleep", "300"]},
+        {"network_mode": "none", "device_requests": gpu_requests([B], "docker")},
+    )
+    try:
+        engine.start(theirs)
+        pid = docker.inspect(theirs).pid
+        assert pid is not None
+        carded.hold(B, pid, 700)
+        carded.once()
+        told = carded.run("gpus").out
+        assert f"container somebodys-training ({theirs[:12]}, {IMAGE}) is not ours; it may use {B}" in told
+        assert f"in container {theirs[:12]}" in told
+        assert docker.inspect(theirs).alive
+    finally:
+        engine.remove(theirs, force=True)

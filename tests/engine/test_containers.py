@@ -232,6 +232,8 @@ def test_an_engine_that_is_not_there_holds_the_launch(boxed: Boxed) -> None:
     row = site.newest()["box"]
     assert (row["status"], row["reason"]) == ("created", "no-engine")
     assert "unix:///nonexistent/docker.sock" in str(row["detail"])
+    asked = site.run("complete", "a", "--model", "box", "-n", "1")
+    assert (asked.rc, "box is held: no container engine" in asked.err) == (69, True), asked
     site.env[boxed.variable] = boxed.docker.url
     site.settle()
 
@@ -345,3 +347,45 @@ def test_exec_passes_streams_and_the_exit_status(boxed: Boxed) -> None:
     assert done.rc == 69
     assert "llamaagent start box" in done.err
     assert site.run("exec", "box").rc == 2
+
+
+def test_an_image_that_is_removed_ends_nothing_and_holds_the_next_launch(on_docker: Boxed) -> None:
+    site, api = on_docker.site, on_docker.docker.engine().api
+    api.tag("llamaagent-test:bb", "llamaagent-gone", "1")
+    on_docker.box(more={"image": "llamaagent-gone:1", "pull": "never"})
+    site.settle()
+    found = on_docker.one()
+    api.remove_image("llamaagent-gone:1")
+    site.once()
+    assert on_docker.one().id == found.id
+    assert site.newest()["box"]["status"] == "running"
+    on_docker.docker.engine().kill(found.id, "SIGKILL")
+    eventually(lambda: site.once() and site.newest()["box"]["reason"] == "missing-image", "held")
+    assert on_docker.ours() == {}
+
+
+def test_the_doctor_names_an_engine_that_does_not_answer_and_who_waits_for_it(on_docker: Boxed) -> None:
+    site = on_docker.site
+    on_docker.box()
+
+    def about() -> list[dict[str, object]]:
+        rows = json.loads(site.run("doctor", "--json").out)
+        return [row for row in rows if row["subject"] == "container engine of box"]
+
+    assert about() == []
+    site.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+    (found,) = about()
+    assert (found["level"], "unix:///nonexistent/docker.sock" in str(found["what"])) == ("error", True)
+
+
+def test_a_container_counts_in_its_project_and_is_refused_beyond_it(on_docker: Boxed) -> None:
+    site = on_docker.site
+    site.settings(projects={"research": {"instances": 1}})
+    on_docker.box("first", project="research", priority=1)
+    on_docker.box("second", project="research")
+    site.settle("running", "first")
+    row = site.newest()["second"]
+    assert (row["status"], row["reason"]) == ("created", "quota"), row
+    assert "first" in str(site.rows("SELECT arithmetic FROM decisions WHERE profile = 'second'"))
+    assert site.one("SELECT current_containers FROM project_quotas")["current_containers"] == 1
+    assert site.run("start", "second").rc == 77

@@ -14,6 +14,7 @@ from llamaagent.base.errors import ConfigError, ServiceUnavailableError, UsageEr
 from llamaagent.config.document import profile_from_document
 from llamaagent.domain import instance as st
 from llamaagent.domain.instance import Identity
+from llamaagent.domain.shown import HELD_WORDS
 from llamaagent.generate.client import Address
 from llamaagent.launch.environ import read_env_file, resolve_secret
 from llamaagent.launch.identity import alive
@@ -175,6 +176,8 @@ def _identity(boot: object, pid: object, ticks: object) -> Identity | None:
 def _state(status: str, reason: object) -> str:
     if status == st.LOADING:
         return "still loading its model"
+    if status == st.CREATED:
+        return f"held: {HELD_WORDS.get(str(reason), str(reason))}"
     return f"{status} ({reason})" if reason else status
 
 

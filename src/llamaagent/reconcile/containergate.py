@@ -44,7 +44,7 @@ def engine_for(ctx: Context, profile: Profile) -> Engine:
         engine = ctx.engines().wanted(wish, json.loads(remembered) if remembered else None)
         _ = engine.kind  # asked here, where a no is a reason to wait
     except LlamaAgentError as error:
-        raise HeldError("no-engine", str(error)) from error
+        raise HeldError("no-engine", f"{error}; {error.hint}" if error.hint else str(error)) from error
     news = json.dumps(engine.url)
     if news != remembered and not ctx.db.readonly("main"):  # `plan` asks too
         with ctx.db:

@@ -25,7 +25,7 @@ _CACHE = (
     Opt("single_flight", ("--single-flight",), "Wait for another that computes the same answer."),
 )
 _SAMPLING = (
-    Opt("n_predict", ("--n-predict",), "At most so many tokens.", "text", "N"),
+    Opt("n_predict", ("-n", "--n-predict"), "At most so many tokens.", "text", "N"),
     Opt("temp", ("--temp",), "Temperature.", "text", "X"),
     Opt("top_k", ("--top-k",), "Only the N likeliest tokens.", "text", "N"),
     Opt("top_p", ("--top-p",), "Only the likeliest tokens that together have this probability.", "text", "X"),
