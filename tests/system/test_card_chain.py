@@ -131,6 +131,7 @@ def test_the_same_steps_on_a_scripted_card(fake_site: Site, nvml_library: str, t
             fake_site, uuid, child.pid, MIB, lambda: cards.say(CARD), "the scripted NVML of the tests"
         )
         child.kill()
+    assert record["uuid"] == uuid
     keep(record, "scripted card")
 
 

@@ -413,6 +413,7 @@ def test_a_loop_that_is_killed_leaves_nobody_listening(box: Site, cards: Scripte
     agent.kill()
     agent.wait(20)
     eventually(lambda: not listeners(cards), "the child ended by itself")
+    assert agent.returncode == -9
 
 
 def test_an_amd_card_is_reserved_shown_and_its_stranger_named(

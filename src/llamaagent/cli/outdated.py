@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llamaagent.cli.site import Opened
-    from llamaagent.reconcile.context import Context
+    from llamaagent.store.types import Connection
 
 _WORDS = {
     "image": "runs an old image: its tag names another one by now",
@@ -17,21 +17,23 @@ _WORDS = {
 }
 
 
-def mark_moved_images(ctx: Context, rows: Iterable[dict[str, object]]) -> None:
+def mark_moved_images(db: Connection, rows: Iterable[dict[str, object]]) -> None:
     """Rows of containers whose image's name means another image by now are outdated; a silent engine says nothing."""
     by_name = {str(row["profile"]): row for row in rows}
     if all(row["kind"] != "container" for row in by_name.values()):
         return
+    from llamaagent.cli.site import engines_of_host
     from llamaagent.engine.client import EngineError
     from llamaagent.reconcile.containergate import read_image
     from llamaagent.store.containers import ContainerStore
 
-    for running in ContainerStore(ctx.db).images():
+    engines = engines_of_host()()
+    for running in ContainerStore(db).images():
         row = by_name.get(running.profile)
         if row is None or row["outdated_by"] is not None:
             continue
         try:
-            found = ctx.engines().at(running.engine).image(running.image)
+            found = engines.at(running.engine).image(running.image)
         except EngineError:
             continue
         if found is not None and running.digest not in {None, read_image(found).digest}:

@@ -45,7 +45,7 @@ def run(values: Values) -> int:
         rows = described(ctx, actions)
         waiting = _waiting(ctx, instances, declared)
         current = profile_rows(opened, db)
-        mark_moved_images(ctx, current)
+        mark_moved_images(db, current)
         old = [line for line in sentences(opened, current) if ctx.chosen(line.split(" ", 1)[0])]
     for fault in opened.site.faults:
         say(str(fault))

@@ -7,7 +7,7 @@ import json
 from llamaagent.cli.outdated import mark_moved_images, refused_by_build, sentences
 from llamaagent.cli.output import clean, emit_object, say
 from llamaagent.cli.rows import age, moment, profile_rows
-from llamaagent.cli.site import context, load, reading
+from llamaagent.cli.site import load, reading
 from llamaagent.collect.disk import measure_shortage
 from llamaagent.domain.settings import written_folders
 from llamaagent.reconcile.cardtrouble import sentence
@@ -29,7 +29,7 @@ def run(values: Values) -> int:
     opened = load(values)
     with reading(opened) as db:
         rows = profile_rows(opened, db)
-        mark_moved_images(context(opened, db), rows)
+        mark_moved_images(db, rows)
         last = select(db, "list_last_sample").rows[0]["ts"]
         failed = CardStore(db).failed()
         recent = select(

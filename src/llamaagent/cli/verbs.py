@@ -7,7 +7,7 @@ from llamaagent.cli.actor import actor
 from llamaagent.cli.output import say
 from llamaagent.cli.reaching import reach
 from llamaagent.cli.run import refuse_broken_settings, timeout_s
-from llamaagent.cli.site import claim, context, database, load, matching
+from llamaagent.cli.site import claim, database, load, matching
 from llamaagent.cli.spans import until
 from llamaagent.domain import instance as st
 from llamaagent.domain.lifecycle import follows
@@ -207,7 +207,7 @@ def _names(
         from llamaagent.cli.rows import profile_rows
 
         rows = profile_rows(opened, db)
-        mark_moved_images(context(opened, db), rows)
+        mark_moved_images(db, rows)
         refused = refused_by_build(opened, rows)
         for name, fault in refused.items():
             say(f"{name}: left as it runs, the new build would refuse it ({fault})")

@@ -39,7 +39,6 @@ class Container(NamedTuple):
     finished: str | None
     labels: Mapping[str, str]
     log_path: str | None
-    stop_signal: str | None
     network: str | None
     ports: Mapping[str, str]  # inside -> host, numbers as text
     gpus: tuple[str, ...]  # uuids or indexes asked for; "all"
@@ -77,7 +76,6 @@ def read_container(found: Mapping[str, Any]) -> Container:
         finished=_time(state.get("FinishedAt")),
         labels={str(key): str(value) for key, value in _map(config, "Labels").items()},
         log_path=_said(found.get("LogPath")),
-        stop_signal=_said(config.get("StopSignal")),
         network=_said(host.get("NetworkMode")),
         ports=_ports(found, host),
         gpus=gpus_of(found),

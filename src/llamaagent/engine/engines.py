@@ -33,9 +33,3 @@ class Engines:
             certificates = self._environ.get("DOCKER_CERT_PATH") or f"{self._home}/.docker"
             self._known[url] = Engine(url, certificates=certificates if tcp else None)
         return self._known[url]
-
-    def close(self) -> None:
-        """Let go of all connections."""
-        for engine in self._known.values():
-            engine.close()
-        self._known.clear()

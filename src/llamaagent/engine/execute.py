@@ -14,6 +14,7 @@ import sys
 from contextlib import contextmanager
 
 from llamaagent.base.errors import LlamaAgentError, ServiceUnavailableError
+from llamaagent.base.writing import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _talk(link: socket.socket, stdin: int | None, *, tty: bool) -> None:
                     if not data:
                         return
                     for kind, piece in [(1, data)] if tty else frames.feed(data):
-                        _write(2 if kind == _STDERR else 1, piece)
+                        write_all(2 if kind == _STDERR else 1, piece)
                 else:
                     data = os.read(key.fd, _CHUNK)
                     if data:
@@ -105,12 +106,6 @@ def _all_of(fd: int) -> bytes:
     while data := os.read(fd, _CHUNK):
         parts.append(data)
     return b"".join(parts)
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 @contextmanager

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from llamaagent.base.record import NamedTuple
 from llamaagent.engine import container as label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llamaagent.engine.client import Engine
-
-_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class ForeignContainer(NamedTuple):
@@ -21,12 +17,6 @@ class ForeignContainer(NamedTuple):
     name: str
     image: str
     gpus: tuple[str, ...]
-
-
-def container_of(cgroup: str) -> str | None:
-    """The id of the container that a process is in, by its /proc/PID/cgroup; engines name their groups by it."""
-    found = _ID.findall(cgroup)
-    return found[-1] if found else None
 
 
 def foreign_containers(engine: Engine, site_id: str) -> tuple[ForeignContainer, ...]:

@@ -22,6 +22,7 @@ from llamaagent.base.errors import (
     StorageError,
     StoreFullError,
 )
+from llamaagent.base.writing import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,9 +238,7 @@ def _append(
         if have == 0 and not data.startswith(MAGIC):
             os.ftruncate(fd, 0)
             raise BadInputError(f"what comes is no GGUF file: it begins with {data[:8]!r}")
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        write_all(fd, data)
         have += len(data)
         progress(have, total)
 

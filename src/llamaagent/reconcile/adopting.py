@@ -19,6 +19,8 @@ from llamaagent.store.intent import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llamaagent.domain.instance import Identity
     from llamaagent.domain.profile import Profile
     from llamaagent.domain.sample import GpuSample
@@ -81,7 +83,7 @@ def _adopt(ctx: Context, declared: Declared, found: Found, server: Identity) -> 
     given["gpus"] = json.dumps([card.uuid for card in cards]) if cards else None
     with ctx.db:
         ctx.samples.know_gpus(cards, server.boot_id, now)
-        ctx.instances.adopt(given, _claims(cards, profile, str(given["model_path"] or "")), action, now)
+        ctx.instances.adopt(given, claims_of(cards, profile, str(given["model_path"] or "")), action, now)
         ctx.samples.log(
             "warning", found.profile, f"adopted pid {server.pid}: its row was lost", now, "decision"
         )
@@ -94,7 +96,7 @@ def _cards(ctx: Context, environment: dict[str, str]) -> tuple[GpuSample, ...]:
     return shown_cards(environment, ctx.read_gpus().cards)
 
 
-def _claims(cards: tuple[GpuSample, ...], profile: Profile | None, model: str) -> tuple[Claim, ...]:
+def claims_of(cards: Sequence[GpuSample], profile: Profile | None, model: str) -> tuple[Claim, ...]:
     """What it is reckoned to hold: as its profile or its model's file would have reserved."""
     if not cards:
         return ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from llamaagent.base.writing import write_all
 from llamaagent.engine.client import EngineError
 from llamaagent.engine.lines import split_lines
 from llamaagent.store.containers import ContainerStore, LogCursor
@@ -68,13 +69,7 @@ def _append(fd: int, lines: Iterator[Line], cursor: LogCursor) -> LogCursor:
         if size - first >= _MOST_BYTES:
             break
         if len(held) > 1 << 20:
-            _write(fd, held)
+            write_all(fd, held)
             held.clear()
-    _write(fd, held)
+    write_all(fd, held)
     return cursor
-
-
-def _write(fd: int, data: bytes | bytearray) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -294,7 +294,7 @@ def _who(pid: int, ctx: Context) -> tuple[str | None, str | None]:
 def _container_of(folder: str) -> str | None:
     """The short id of the container that a process is in."""
     from llamaagent.collect.files import read_file
-    from llamaagent.engine.foreign import container_of
+    from llamaagent.domain.takeover import container_of
 
     found = container_of((read_file(f"{folder}/cgroup", 65536) or b"").decode("utf-8", "replace"))
     return found[:12] if found else None

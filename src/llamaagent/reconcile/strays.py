@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 
 from llamaagent.base.errors import LlamaAgentError
 from llamaagent.domain import instance as st
@@ -17,11 +16,11 @@ from llamaagent.engine import container as label
 from llamaagent.engine.client import EngineError
 from llamaagent.engine.lines import unix_ns
 from llamaagent.launch.identity import boot_id, identify
+from llamaagent.reconcile.adopting import claims_of
 from llamaagent.reconcile.containergate import engine_for
 from llamaagent.reconcile.containerstart import new_log
-from llamaagent.reconcile.gates import HeldError, estimate_mib
+from llamaagent.reconcile.gates import HeldError
 from llamaagent.store.containers import ContainerStore
-from llamaagent.store.intent import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from llamaagent.engine.container import Container
     from llamaagent.reconcile.context import Context
     from llamaagent.reconcile.declared import Declared
+    from llamaagent.store.intent import Claim
 
 _NS = 1_000_000_000
 
@@ -149,12 +149,5 @@ def _claims(
     if gpus is None:
         return ()
     cards = [c for c in gpus.cards if c.uuid in found.gpus or found.gpus == ("all",)]
-    if not cards:
-        return ()
     ctx.samples.know_gpus(cards, boot_id(ctx.host), ctx.clock.now())
-    declared = profile.resources.gpu_memory_mib if profile is not None else None
-    path = profile.model.path if profile is not None else None
-    size = os.stat(path).st_size if path and os.path.isfile(path) else None
-    share = -(-(declared or estimate_mib(size)) // len(cards))
-    exclusive = profile is not None and profile.resources.exclusive
-    return tuple(Claim(card.uuid, share, exclusive) for card in cards)
+    return claims_of(cards, profile, (profile.model.path if profile is not None else None) or "")

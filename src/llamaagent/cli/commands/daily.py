@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamaagent.cli.commands.quick import PS, RUN
-from llamaagent.cli.commands.words import DAILY, LIMIT, NAMES, SINCE
+from llamaagent.cli.commands.words import DAILY, LIMIT, NAMES, PERIOD_END, SINCE
 from llamaagent.cli.spec import LISTING, Arg, Opt, Spec
 
 LOOK = (
@@ -163,7 +163,7 @@ LOOK = (
         "events:run",
         (
             SINCE,
-            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+            PERIOD_END,
             LIMIT,
             Opt("before", ("--before",), "Only rows older than the event with this id.", "int", "ID"),
             Opt(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.commands.words import DATA, LIMIT, MACHINE, NAMES, SINCE
+from llamaagent.cli.commands.words import DATA, LIMIT, MACHINE, NAMES, PERIOD_END, SINCE
 from llamaagent.cli.spec import LISTING, Arg, Opt, Spec
 
+_GROUPS = ("model", "day", "project", "session", "build", "commit", "gpu")
+_BY = Opt("by", ("--by",), "A row for each.", "text", None, _GROUPS)
 DATA_COMMANDS = (
     Spec(
         "stats",
@@ -13,15 +15,8 @@ DATA_COMMANDS = (
         "stats:run",
         (
             SINCE,
-            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
-            Opt(
-                "by",
-                ("--by",),
-                "A row for each.",
-                "text",
-                None,
-                ("model", "day", "project", "session", "build", "commit", "gpu"),
-            ),
+            PERIOD_END,
+            _BY,
             *LISTING,
         ),
         (NAMES,),
@@ -35,15 +30,8 @@ DATA_COMMANDS = (
         "generated:summary",
         (
             SINCE,
-            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
-            Opt(
-                "by",
-                ("--by",),
-                "A row for each.",
-                "text",
-                None,
-                ("model", "day", "project", "session", "build", "commit", "gpu"),
-            ),
+            PERIOD_END,
+            _BY,
             *LISTING,
         ),
         (NAMES,),
@@ -56,7 +44,7 @@ DATA_COMMANDS = (
         "generated:history",
         (
             SINCE,
-            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+            PERIOD_END,
             Opt("session", ("--session",), "Of this session.", "text", "ID"),
             LIMIT,
             Opt("before", ("--before",), "The next page: as the one before told.", "text", "TIME:ID"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.commands.words import DATA, NEIGHBOURS, SINCE, TIMEOUT
+from llamaagent.cli.commands.words import DATA, NEIGHBOURS, PERIOD_END, SINCE, TIMEOUT
 from llamaagent.cli.spec import Arg, Opt, Spec
 
 SHARES = (
@@ -41,7 +41,7 @@ DB_EXPORT = Spec(
         Opt("out", ("-o", "--out"), "Into this folder.", "text", "DIR"),
         Opt("format", ("--format",), "Default csv.", "text", None, ("csv", "jsonl", "parquet", "sql")),
         SINCE,
-        Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+        PERIOD_END,
         Opt("json", ("--json",), "One JSON object: files with their rows."),
     ),
     (),

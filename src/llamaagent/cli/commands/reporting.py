@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamaagent.cli.commands.words import DATA, SINCE
+from llamaagent.cli.commands.words import DATA, PERIOD_END, SINCE
 from llamaagent.cli.spec import Arg, Opt, Spec
 
 REPORTING = (
@@ -21,7 +21,7 @@ REPORTING = (
                 "FILE",
             ),
             SINCE,
-            Opt("until", ("--until",), "Until when.", "text", "WHEN"),
+            PERIOD_END,
             Opt("project", ("--project",), "Only what belongs to this project.", "text", "NAME"),
             Opt(
                 "profile",

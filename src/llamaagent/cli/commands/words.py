@@ -16,6 +16,7 @@ TIMEOUT = Opt(
     "timeout", ("--timeout",), "How long to wait for the lock and the result (default 60s).", "text", "TIME"
 )
 FOR = Opt("for", ("--for",), "How long it lasts (such as 2h); default until reset.", "text", "TIME")
+PERIOD_END = Opt("until", ("--until",), "Until when.", "text", "WHEN")
 UNTIL = Opt("until", ("--until",), "Until when it lasts (such as 08:00).", "text", "WHEN")
 NO_WAIT = Opt("no_wait", ("--no-wait",), "Record the wish only; the next pass acts.")
 SINCE = Opt("since", ("--since",), "From when: 2h, yesterday, mon, a date.", "text", "WHEN")
