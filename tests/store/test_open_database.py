@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -94,6 +95,42 @@ def test_eight_programs_at_once_all_succeed(tmp_path: Path, present: str) -> Non
     assert db.execute("SELECT count(*) FROM logs").get == 8
     assert db.pragma("quick_check") == "ok"
     db.close()
+
+
+def test_a_program_that_writes_while_the_journal_is_switched_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself gives up at once here, whatever its busy timeout: it fears a deadlock."""
+    path = tmp_path / "a.db"
+    open_database(str(path)).close()
+    other = apsw.Connection(str(path))
+    assert other.pragma("journal_mode", "DELETE") == "delete"
+    other.execute("BEGIN IMMEDIATE")
+    opened: list[object] = []
+
+    def open_it() -> None:
+        db = open_database(str(path))
+        opened.append(db.pragma("journal_mode"))
+        db.close()
+
+    opening = threading.Thread(target=open_it)
+    opening.start()
+    opening.join(0.5)
+    assert opening.is_alive(), "it waits"
+    other.execute("ROLLBACK")
+    other.close()
+    opening.join(20)
+    assert opened == ["wal"]
+
+
+def test_a_program_that_writes_for_ever_is_not_waited_for_that_long(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    open_database(str(path)).close()
+    other = apsw.Connection(str(path))
+    other.pragma("journal_mode", "DELETE")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusyError):
+        open_database(str(path), busy_timeout_ms=300)
+    other.execute("ROLLBACK")
+    other.close()
 
 
 def test_a_reader_reads_and_cannot_write(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 import apsw
 
@@ -25,6 +26,7 @@ from llamaagent.store.upgrade import (
     version_of,
 )
 
+_AGAIN_S = 0.01
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -60,7 +62,7 @@ def open_database(
         db = _connect(path, apsw.SQLITE_OPEN_READWRITE, busy_timeout_ms)
         try:
             _judge(db, path, write=True)
-            _set_up_writer(db, keep_wal=shared_group is not None)
+            _set_up_writer(db, busy_timeout_ms, keep_wal=shared_group is not None)
             if not is_current(db):
                 upgrade(db, path)
         except BaseException:
@@ -229,14 +231,25 @@ def _connect(path: str, flags: int, busy_timeout_ms: int) -> Database:
     return db
 
 
-def _set_up_writer(db: apsw.Connection, *, keep_wal: bool) -> None:
+def _set_up_writer(db: apsw.Connection, busy_timeout_ms: int, *, keep_wal: bool) -> None:
     db.transaction_mode = "IMMEDIATE"
-    if db.pragma("journal_mode") != "wal":
-        db.pragma("journal_mode", "WAL")
+    _switch_to_wal(db, busy_timeout_ms)
     db.pragma("synchronous", "FULL")
     db.pragma("journal_size_limit", _WAL_LIMIT_BYTES)
     if keep_wal:
         _keep_wal(db)
+
+
+def _switch_to_wal(db: apsw.Connection, busy_timeout_ms: int) -> None:
+    """Once for each file. SQLite does not wait for one who has begun to write with the old journal, so we do."""
+    until = time.monotonic() + busy_timeout_ms / 1000
+    while db.pragma("journal_mode") != "wal":
+        try:
+            db.pragma("journal_mode", "WAL")
+        except apsw.BusyError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def _keep_wal(db: apsw.Connection) -> None:
