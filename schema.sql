@@ -581,7 +581,7 @@ CREATE TABLE instances (
 
     -- of a container, beyond what the seeds know
     engine TEXT,                             -- address of its engine, as in DOCKER_HOST
-    engine_log TEXT CHECK (json_valid(engine_log)),  -- JSON array: time of its last line copied, lines of that time, bytes
+    engine_log TEXT CHECK (json_valid(engine_log)),  -- JSON array: how far it is copied (store/containers.py, LogCursor)
 
     CHECK (status <> 'created' OR launch_id IS NULL)
 ) STRICT;

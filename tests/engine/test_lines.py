@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaagent.engine.lines import joined, split_lines, unix_ns, without_times
+from llamaagent.engine.lines import Line, joined, split_lines, unix_ns, where_news_begin, without_times
 
 FIRST = "2026-11-26T00:08:07.25Z"
 
@@ -64,3 +64,29 @@ def test_times_are_compared_as_numbers() -> None:
     assert unix_ns("2026-11-25T19:08:07.000000001-05:00") == base + 1
     assert unix_ns(None) is None
     assert unix_ns("yesterday") is None
+
+
+@given(st.lists(st.integers(0, 5), max_size=40), st.integers(0, 40), st.integers(0, 40))
+def test_nothing_new_is_missed_while_the_log_is_whole(log: list[int], copied: int, marks: int) -> None:
+    copied = min(copied, len(log))
+    assert where_news_begin(log, copied, log[max(0, copied - marks - 1) : copied]) == copied
+
+
+@given(st.permutations(range(40)), st.integers(1, 39), st.integers(0, 40), st.integers(1, 16))
+def test_news_are_found_in_a_log_that_lost_its_beginning(
+    log: list[int], copied: int, lost: int, marks: int
+) -> None:
+    """Of lines that differ: what was copied is not told again, and what is new is told."""
+    found = where_news_begin(log[lost:], copied, log[max(0, copied - marks) : copied])
+    assert log[lost:][found:] == log[max(copied, lost) :]
+
+
+def test_where_lines_are_equal_none_is_copied_twice() -> None:
+    assert where_news_begin([7, 7, 7, 8], 5, [7, 7, 7, 7, 7]) == 3
+    assert where_news_begin([7, 7, 7], 5, [7, 7, 7, 7, 7]) == 3
+    assert where_news_begin([8, 9], 5, [7, 7]) == 0
+
+
+def test_the_mark_of_a_line_is_of_its_text_and_time() -> None:
+    marks = {Line(ns, text).mark() for ns in (0, 1, 1_000_000_000, 10**18) for text in (b"", b"a\n", b"b\n")}
+    assert len(marks) == 12

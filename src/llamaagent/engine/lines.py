@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import calendar
 import re
+import zlib
 
 from llamaagent.base.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _TIME = re.compile(
     rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d) ?", re.ASCII
 )
-_LONGEST_LINE = 1 << 20
+_LONGEST_TIME = 64
+LONGEST_LINE = 1 << 20  # bytes; a longer one comes in pieces
 
 
 class Line(NamedTuple):
@@ -25,6 +27,10 @@ class Line(NamedTuple):
 
     ns: int
     text: bytes
+
+    def mark(self) -> int:
+        """A number that hardly any other line has."""
+        return zlib.crc32(self.text, self.ns & 0xFFFFFFFF)
 
 
 def joined(frames: Iterable[bytes]) -> Iterator[bytes]:
@@ -48,7 +54,7 @@ def split_lines(pieces: Iterable[bytes]) -> Iterator[Line]:
         for text in whole:
             last, line = _read(text + b"\n", last)
             yield Line(last, line)
-        if len(rest) > _LONGEST_LINE:
+        if len(rest) >= LONGEST_LINE + _LONGEST_TIME:
             last, line = _read(rest, last)
             yield Line(last, line)
             rest = b""
@@ -60,6 +66,21 @@ def split_lines(pieces: Iterable[bytes]) -> Iterator[Line]:
 def _read(text: bytes, last: int) -> tuple[int, bytes]:
     match = _TIME.match(text)
     return (last, text) if match is None else (_ns(match), text[match.end() :])
+
+
+def where_news_begin(told: Sequence[int], lines: int, marks: Sequence[int]) -> int:
+    """The index in `told` of the first line that was not copied; told: marks of lines, in the order of the log.
+
+    lines: so many were copied of those that `told` begins with; marks: of the last ones copied. An engine that has
+    thrown away the beginning of its log tells fewer of them, and then it is the marks that say where copying ended.
+    Where equal lines leave that open, no line is copied twice.
+    """
+    index: int
+    for index in (lines, *range(len(told), 0, -1)):
+        last = marks[max(0, len(marks) - index) :]
+        if last and 0 < index <= len(told) and list(told[max(0, index - len(last)) : index]) == list(last):
+            return index
+    return 0
 
 
 def unix_ns(text: str | None) -> int | None:

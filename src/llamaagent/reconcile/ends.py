@@ -25,7 +25,7 @@ def end(ctx: Context, action: Action, row: Instance, profile: Profile | None, vi
     if row.kind == "container":
         from llamaagent.reconcile.containerlogs import copy_log
 
-        copy_log(ctx, row)
+        copy_log(ctx, row, over=True)
     rest = read_rest(ctx, row)
     last = last_words(ctx, row, [ref for _, ref in profile.secrets] if profile is not None else ())
     code = sight.exit_code if sight is not None else None

@@ -23,7 +23,7 @@ def copy_engine_logs(ctx: Context, live: Iterable[Instance]) -> None:
 
         hear_engines(ctx, boxed)
         for row in boxed:
-            copy_log(ctx, row)
+            copy_log(ctx, row, over=False)
 
 
 def usage_of(ctx: Context, row: Instance, pid: int) -> ProcessUsage | None:

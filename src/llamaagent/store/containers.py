@@ -10,7 +10,7 @@ from llamaagent.store.samples import SampleStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from llamaagent.store.types import Connection
 
@@ -19,11 +19,16 @@ _HEARD = "engine_events_ts."  # + the engine's address: up to when its events we
 
 
 class LogCursor(NamedTuple):
-    """How far an engine's log has been copied. ns: Unix time of the last line; lines: how many of that time."""
+    """How far an engine's log has been copied. ns: Unix time of the last line; lines: how many of that time.
+
+    marks: of the last lines, oldest first. unordered: the clock was set back, so times do not tell what is new.
+    """
 
     ns: int = 0
     lines: int = 0
     size_bytes: int = 0  # of our copy with that line
+    marks: Sequence[int] = ()
+    unordered: bool = False
 
 
 class RunningImage(NamedTuple):
@@ -50,7 +55,10 @@ class ContainerStore:
     def log_cursor(self, instance_id: int) -> LogCursor:
         """Where copying goes on."""
         text = self._db.execute(_SQL["select_engine_log"], {"id": instance_id}).get
-        return LogCursor(*json.loads(text)) if text else LogCursor()
+        if not text:
+            return LogCursor()
+        found = LogCursor(*json.loads(text))
+        return found._replace(marks=tuple(found.marks))
 
     def keep_log_cursor(self, instance_id: int, cursor: LogCursor) -> None:
         """After the lines are in our copy; what stands there beyond size_bytes is copied again."""
