@@ -41,7 +41,7 @@ def test_a_container_runs_is_sampled_and_goes_when_it_is_stopped(boxed: Boxed) -
     site.once()
     shown = json.loads(site.run("ps", "--json").out)[0]
     assert (shown["state"], shown["container_id"]) == ("running", found.id)
-    sample = site.rows("SELECT * FROM instance_samples ORDER BY ts DESC")[0]
+    sample = site.sampled()
     assert int(str(sample["rss_kib"])) > 0
     assert "hello" in site.run("logs", "box").out
     assert site.run("stop", "box").rc == 0

@@ -53,7 +53,7 @@ def test_it_is_asked_counted_and_sampled_like_any_other(
     assert request["prompt_tokens"] == told["prompt_n"]
     site.once()
     assert site.count("generations") == len(site.rows("SELECT DISTINCT launch_id, task_id FROM generations"))
-    sample = site.rows("SELECT * FROM instance_samples ORDER BY ts DESC")[0]
+    sample = site.sampled()
     assert int(str(sample["predicted_tokens_total"])) >= 8
     mounts = boxed.docker.engine().api.inspect_container(found.id)["Mounts"]
     folder = os.path.dirname(tiny_model)

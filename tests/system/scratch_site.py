@@ -146,6 +146,15 @@ class Site:
         assert "Traceback" not in done.err, done.err
         return done
 
+    def sampled(self) -> dict[str, object]:
+        """The sample of an instance that a pass takes from now on; of two in one second the first stays."""
+        newest = "SELECT * FROM instance_samples ORDER BY ts DESC LIMIT 1"
+        since = [row["ts"] for row in self.rows(newest)]
+        eventually(
+            lambda: self.once() and [row["ts"] for row in self.rows(newest)] != since, "a sample is taken"
+        )
+        return self.one(newest)
+
     def settle(
         self, status: str = "running", *names: str, deadline_s: float = 20.0
     ) -> dict[str, dict[str, object]]:
