@@ -11,6 +11,7 @@ import small_database
 from llamaagent.base.clock import ManualClock
 from llamaagent.report.build import BuildResult, build
 from llamaagent.report.choices import DEFAULT, Choices
+from llamaagent.report.single import build_single
 from llamaagent.store.connect import open_database
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def build_again(
     public: bool = True,
     choices: Choices = DEFAULT,
 ) -> BuildResult:
-    """Build the site of a database that is there."""
-    return build(
+    """Build the site of a database that is there, or the one file of it."""
+    make = build if choices.single_file is None else build_single
+    return make(
         database,
         directory,
         clock=ManualClock(now),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import small_database
-from report_sites import ROOT, Built, build_again, build_site
+from report_sites import Built, build_again, build_site
 from small_database import NOW
 
 from llamaagent.base.errors import StorageError
@@ -104,43 +104,3 @@ def test_nothing_to_draw_loads_no_matplotlib(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, json.loads(done.stdout)["written"]) == (0, 0)
-
-
-MEASURE = """<body><iframe id="f" src="file://{page}" width="{width}" height="800"></iframe><pre id="out">-</pre>
-<script>
-onload = () => {{
-  const d = f.contentDocument;
-  for (const image of d.images) image.loading = "eager";
-  setTimeout(() => {{
-    const broken = [...d.images].filter(image => !image.naturalWidth).length;
-    const plots = d.querySelectorAll("svg.plot").length;
-    const seen = {{wide: d.documentElement.scrollWidth, styled: d.styleSheets.length, plots}};
-    out.textContent = JSON.stringify({{...seen, broken}});
-  }}, 1500);
-}}
-</script>"""
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [360, 1100])
-@pytest.mark.parametrize("page", ["index.html", "system.html", "profiles/qwen3-coder-30b.html"])
-def test_a_browser_shows_it_from_the_disk_without_a_horizontal_scroll(
-    demo_site: Built, tmp_path: Path, page: str, width: int
-) -> None:
-    sys.path.insert(0, os.path.join(ROOT, "scripts"))
-    try:
-        import screenshots
-    finally:
-        sys.path.pop(0)
-    chromium = screenshots.find_chromium()
-    assert chromium is not None
-    frame = tmp_path / "frame.html"
-    frame.write_text(MEASURE.format(page=os.path.join(demo_site.directory, page), width=width))
-
-    dom = screenshots.dump(chromium, str(frame), wait_ms=5000)
-
-    seen = json.loads(dom.partition('<pre id="out">')[2].partition("</pre>")[0])
-    assert seen["wide"] <= width
-    assert seen["styled"] == 1
-    assert seen["broken"] == 0
-    assert (seen["plots"] > 4) == (page != "index.html")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from report_sites import Built
 
 NOW = demo_database.NOW
-END = (NOW // 150 + 1) * 150
+END = (NOW // 300 + 1) * 300
 BEGIN = END - 86400
 
 
@@ -87,10 +87,10 @@ def test_the_csv_beside_a_chart_is_the_data_by_buckets(demo_site: Built, db: Con
         rows = list(csv.DictReader(file))
     found = db.execute(
         "SELECT CAST(avg(ts) AS INTEGER), min(cpu_permille) / 10.0, avg(cpu_permille) / 10.0, max(cpu_permille) / 10.0 "
-        "FROM system_samples WHERE ts >= ? AND ts < ? GROUP BY ts / 150 ORDER BY 1",
+        "FROM system_samples WHERE ts >= ? AND ts < ? GROUP BY ts / 300 ORDER BY 1",
         (BEGIN, END),
     ).fetchall()
-    assert len(rows) == len(found) > 500
+    assert len(rows) == len(found) > 270
     for row, (ts, *figures) in zip(rows, found, strict=True):
         assert int(row["unix_time"]) == ts == int(datetime.fromisoformat(row["time"]).timestamp())
         told = [float(row[f"busy {what} [%]"]) for what in ("lowest", "mean", "highest")]
@@ -104,7 +104,7 @@ def test_memory_by_holder_adds_up_to_what_the_driver_counts(demo_site: Built, db
         rows = list(csv.DictReader(file))
     used = dict(db.execute(
         "SELECT CAST(avg(ts) AS INTEGER), avg(memory_used_mib) FROM gpu_samples "
-        "WHERE gpu_id = 2 AND ts >= ? AND ts < ? GROUP BY ts / 150", (BEGIN, END)
+        "WHERE gpu_id = 2 AND ts >= ? AND ts < ? GROUP BY ts / 300", (BEGIN, END)
     ))  # fmt: skip
     assert len(rows) == len(used)
     for row in rows:

@@ -107,14 +107,14 @@ def test_buckets_are_reduced_by_sql_to_mean_lowest_and_highest(db: Connection) -
     report = read(db)
 
     assert report.sampling == (NOW - 90_000, NOW - 60, 60)
-    assert report.window.bucket_s == 150
+    assert report.window.bucket_s == 300
     cpu = next(chart for _, chart in report.system_charts if chart.slug == "cpu")
-    assert [(p.mean, p.low, p.high) for p in cpu.series[0].points if p][:2] == [(11, 10, 12), (13.5, 13, 14)]
+    assert [(p.mean, p.low, p.high) for p in cpu.series[0].points if p][:2] == [(12, 10, 14), (17, 15, 19)]
     assert set(chart_points(report, "alpha", "tokens")) >= {(10.0, 10.0, 10.0)}
     assert chart_points(report, "alpha", "tokens", 1)[1] == (20.0, 20.0, 20.0)
     assert chart_points(report, "alpha", "cpu")[0] == (50.0, 50.0, 50.0)
-    assert sum(mean for mean, _, _ in chart_points(report, "alpha", "requests")) * 2.5 == pytest.approx(10)
-    assert chart_points(report, "alpha", "generation-speed")[0][0] == 50.0
+    assert sum(mean for mean, _, _ in chart_points(report, "alpha", "requests")) * 5 == pytest.approx(10)
+    assert chart_points(report, "alpha", "generation-speed")[0][0] == 51.0
     disk = next(chart for _, chart in report.system_charts if chart.slug == "disk")
     assert {p.mean for p in disk.series[0].points if p} == {100_000.0}
 
@@ -262,6 +262,6 @@ def test_statements_read_views_only(db: Connection) -> None:
 
 def _bindings(text: str) -> dict[str, object]:
     names = {word.lstrip(":").rstrip(",;)") for word in text.split() if ":" in word}
-    known = {"from_ts": 0, "to_ts": 1, "bucket_s": 150, "limit": 1, "profile": "x"}
+    known = {"from_ts": 0, "to_ts": 1, "bucket_s": 300, "limit": 1, "profile": "x"}
     known |= {"model_path": "/m", "resolution_s": 300}
     return {name: value for name, value in known.items() if name in names or name == "bucket_s"}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import zoneinfo
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from llamaagent.report.charts import Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.png import HEIGHT, WIDTH, Renderer
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ZONE = zoneinfo.ZoneInfo("Europe/Berlin")
+STORED = Path(__file__).parents[1] / "golden" / "report" / "chart.png"
 BLUE, RED = (0x00, 0x72, 0xB2), (0xB3, 0x26, 0x1E)
 
 
@@ -73,6 +72,26 @@ def test_line_and_crash_keep_their_colours(renderer: Renderer) -> None:
     assert found[BLUE] > 500
     assert found[RED] > 20
     assert max(found, key=lambda colour: found[colour]) == (255, 255, 255)
+
+
+def difference(png: bytes, other: bytes) -> float:
+    """The share of pixels whose colours differ by more than a sixth of all there is, in percent."""
+    one, two = (Image.open(io.BytesIO(data)).convert("RGB") for data in (png, other))
+    assert one.size == two.size
+    channels = ImageChops.difference(one, two).split()
+    worst = functools.reduce(ImageChops.lighter, channels)
+    return 100 * sum(worst.histogram()[43:]) / (one.width * one.height)
+
+
+def test_a_picture_looks_as_it_did(renderer: Renderer, pytestconfig: pytest.Config) -> None:
+    """Laid over the stored one; look at both before you write it anew (--update-golden)."""
+    png = renderer.draw(sample())
+    if pytestconfig.getoption("--update-golden"):
+        STORED.write_bytes(png)
+    stored = STORED.read_bytes()
+    assert difference(png, stored) < 0.05
+    for other in (sample(title="Memory"), sample(label="in all"), sample(gap=False)):
+        assert difference(renderer.draw(other), stored) > 0.05
 
 
 def test_texts_are_drawn_as_they_are(renderer: Renderer) -> None:

@@ -59,12 +59,12 @@ def test_each_span_has_its_chart_from_end_to_end(db: Connection, days: int, page
 
 def test_a_month_by_roll_ups_is_the_month_by_samples(db: Connection) -> None:
     end = NOW // DAY_S * DAY_S
-    window = span_window(end - 25 * DAY_S, end, 300)
+    window = span_window(end - 20 * DAY_S, end, 300)
     assert window.bucket_s == 3600
     rolled = read_columns(db, DEFINITIONS, "system", statements("report"), window)[""]
     bindings = {**window.bindings(), "bucket_s": window.bucket_s}
     measured = db.execute(statements("report")["read_system_buckets"], bindings).fetchall()
-    assert len(measured) == len(rolled["cpu_percent"]) == 600
+    assert len(measured) == len(rolled["cpu_percent"]) == 480
     for point, row in zip(rolled["cpu_percent"], measured, strict=True):
         assert (point.mean, point.low, point.high) == pytest.approx((row[2], row[3], row[4]), rel=1e-5)
     for point, row in zip(rolled["network_rx_bytes_per_s"], measured, strict=True):

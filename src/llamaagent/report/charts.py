@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
 
-GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
+LAST_SHARE = (
+    1.5  # a silence at the end is a gap when it is longer than one by this: its bucket may have just begun
+)
 _WILD = 3  # a mean this many times the third highest does not count for the axis
 _SLOT_S = 900
 _NOTHING = (-1.0,) * 4  # stands for a gap; no time is negative
@@ -140,14 +142,14 @@ def break_gaps(points: Sequence[Point], longest_s: float) -> tuple[Point | None,
 
 
 def find_gaps(times: Iterable[int], from_ts: int, to_ts: int, longest_s: float) -> tuple[Gap, ...]:
-    """Find the silences longer than `longest_s` within a range, those at its two ends too."""
+    """Find the silences longer than `longest_s` within a range, at its beginning too, and at its end longer ones."""
     gaps = []
     last = from_ts
     for ts in sorted(set(times)):
         if ts - last > longest_s:
             gaps.append(Gap(last, ts))
         last = max(last, ts)
-    if to_ts - last > longest_s:
+    if to_ts - last > LAST_SHARE * longest_s:
         gaps.append(Gap(last, to_ts))
     return tuple(gaps)
 

@@ -1,7 +1,7 @@
 """Is there anything new at all? Asked before anything is loaded: by sizes and times of files, not by their content.
 
-A build that wrote all it should leaves a note of what it saw. While database, settings, templates and the 150 seconds
-of the clock are the same, the site is what it would become.
+A build that wrote all it should leaves a note of what it saw. While database, settings, templates and the five
+minutes of the clock are the same, the site is what it would become.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOTE = ".llamaagent-mark"
-_SLOT_S = 150  # the shortest bucket of a whole day
+_SLOT_S = 300  # the shortest bucket of a whole day
 
 
 def see(argv: Sequence[str], now: int) -> str | None:

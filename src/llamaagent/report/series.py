@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from llamaagent.base.errors import InstallError
 from llamaagent.base.record import NamedTuple
-from llamaagent.report.charts import GAP_PERIODS, Chart, Event, Limit, Point, Series, make_chart
+from llamaagent.report.charts import Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.figures import format_quantity
 from llamaagent.report.spans import long_statement
 from llamaagent.report.stacks import stack_lines
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 
 DAY_S = 86400
+GAP_PERIODS = 2.5  # a silence longer than this many sampling periods is a gap
 _SPANS_S = (60, 300, 3600, 6 * 3600)  # shown instead of the day while there is no more than that
-_MOST_BUCKETS = 600
+_MOST_BUCKETS = 550  # so a day has the five minutes of the roll-ups, and its pages half the size
 _BUCKETS_S = (1, 10, 60, 150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divides a day
 _LONG_BUCKETS_S = (*_BUCKETS_S, 7200, 10800, 14400, 21600, 28800, 43200, DAY_S)
 
@@ -92,7 +93,7 @@ Columns = dict[str, tuple[Point, ...]]  # column -> its buckets
 
 
 def choose_window(now: int, period_s: int | None, first_ts: int | None = None) -> Window:
-    """Choose the day that ends with the bucket of `now`: at most 600 buckets, none below a period.
+    """Choose the day that ends with the bucket of `now`: at most 550 buckets, none below a period.
 
     first_ts: the oldest sample. While all there is fits into a minute, five, an hour or six hours, only that
     is drawn: nobody learns anything from a day that is empty but for its last minutes.
@@ -102,17 +103,22 @@ def choose_window(now: int, period_s: int | None, first_ts: int | None = None) -
     shortest = max(span / _MOST_BUCKETS, period_s or 0)
     bucket = next((size for size in _BUCKETS_S if size >= shortest), _BUCKETS_S[-1])
     end = (now // bucket + 1) * bucket
-    return Window(end - span, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
+    return Window(end - span, end, bucket, _longest(bucket, period_s or 0))
 
 
 def span_window(from_ts: int, to_ts: int, period_s: int | None = None) -> Window:
-    """A window over any span, in at most 600 buckets; both ends are moved out to the bucket's border."""
+    """A window over any span, in at most 550 buckets; both ends are moved out to the bucket's border."""
     shortest = max((to_ts - from_ts) / _MOST_BUCKETS, period_s or 0)
     bucket = (
         next((size for size in _LONG_BUCKETS_S if size >= shortest), 0) or -int(-shortest // DAY_S) * DAY_S
     )
     begin, end = from_ts // bucket * bucket, -(-to_ts // bucket) * bucket
-    return Window(begin, end, bucket, GAP_PERIODS * max(bucket, period_s or 0))
+    return Window(begin, end, bucket, _longest(bucket, period_s or 0))
+
+
+def _longest(bucket_s: int, period_s: int) -> float:
+    """A silence of a whole bucket is a gap, unless samples are so rare that one may fall beside its bucket."""
+    return max(1.5 * bucket_s, GAP_PERIODS * period_s)
 
 
 def read_definitions(text: str, path: str = "charts.toml") -> Definitions:

@@ -1,6 +1,6 @@
 """Which resolution answers for which part of a span: roll-ups for weeks and years, the samples for a day.
 
-A chart has at most 600 buckets, so nothing finer than its bucket is read where something coarser is there: a year costs
+A chart has at most 550 buckets, so nothing finer than its bucket is read where something coarser is there: a year costs
 no more than a month. What the coarse roll-ups do not reach yet (or no longer), finer (or coarser) ones fill in.
 """
 
