@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from llamaagent.cli.main import entry
 from llamaagent.report import html
-from llamaagent.report.series import read_columns, read_definitions, span_window
+from llamaagent.report.definitions import read_definitions
+from llamaagent.report.series import read_columns, span_window
 from llamaagent.sql import statements
 from llamaagent.store.connect import open_database
 from llamaagent.store.events import EventFilter, EventStore

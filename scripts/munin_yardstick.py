@@ -139,7 +139,7 @@ class Munin:
     """A master with one node of twenty services, in a folder of its own. plugins: they are Munin's own plugins."""
 
     def __init__(self, root: Path, folder: Path, *, plugins: bool = False) -> None:
-        self._root, self._plugins = root, plugins
+        self.root, self._plugins = root, plugins
         self._state = folder / ("munin-plugins" if plugins else "munin")
         node = plugin_node(root, self._state / "run") if plugins else _Node
         self._node = socketserver.ThreadingTCPServer(("127.0.0.1", 0), node)
@@ -163,7 +163,7 @@ class Munin:
         self._node.server_close()
 
     def _write_settings(self) -> None:
-        state, share = self._state, self._root / "etc/munin"
+        state, share = self._state, self.root / "etc/munin"
         (state / "munin.conf").write_text(
             f"dbdir {state}/db\nhtmldir {state}/www\nlogdir {state}/log\nrundir {state}/run\n"
             f"tmpldir {share}/templates\nstaticdir {share}/static\ngraph_strategy cron\nhtml_strategy cron\n"
@@ -173,8 +173,8 @@ class Munin:
 
     def run(self, program: str, *words: str, ready: bool = False) -> float:
         """CPU seconds of one program, started as cron starts it. ready: its failure ends the bench."""
-        libraries = [*self._root.glob("usr/lib/*-linux-gnu*/perl5/*"), self._root / "usr/share/perl5"]
-        native = [str(path) for path in self._root.glob("usr/lib/*-linux-gnu*") if path.is_dir()]
+        libraries = [*self.root.glob("usr/lib/*-linux-gnu*/perl5/*"), self.root / "usr/share/perl5"]
+        native = [str(path) for path in self.root.glob("usr/lib/*-linux-gnu*") if path.is_dir()]
         env = {
             **os.environ,
             "PERL5LIB": ":".join(map(str, libraries)),
@@ -183,7 +183,7 @@ class Munin:
         }
         argv = [
             "perl",
-            str(self._root / "usr/share/munin" / program),
+            str(self.root / "usr/share/munin" / program),
             f"--config={self._state}/munin.conf",
             *words,
         ]
@@ -220,8 +220,8 @@ class Munin:
         """Put two days of a noisy load in the place of the archives that the first poll made."""
         now = int(time.time()) // PERIOD_S * PERIOD_S
         begin = now - 2 * 86400
-        env = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, self._root.glob("usr/lib/*-linux-gnu*")))}
-        tool = str(self._root / "usr/bin/rrdtool")
+        env = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, self.root.glob("usr/lib/*-linux-gnu*")))}
+        tool = str(self.root / "usr/bin/rrdtool")
         archives = sorted((self._state / "db").rglob("*.rrd"))
         if not self._plugins and len(archives) != SERVICES * len(FIELDS):
             raise SystemExit(

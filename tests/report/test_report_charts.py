@@ -20,8 +20,8 @@ from llamaagent.report.charts import (
     break_gaps,
     find_gaps,
     make_chart,
-    tabulate,
 )
+from llamaagent.report.tables import tabulate
 from llamaagent.report.times import find_zone, time_ticks, zone_label
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")

@@ -11,9 +11,10 @@ import pytest
 import small_database
 from small_database import CARD, NOW, add_launch, add_revision, add_samples, insert
 
+from llamaagent.report.definitions import read_definitions
 from llamaagent.report.paths import read_site_file
 from llamaagent.report.reading import read_report
-from llamaagent.report.series import choose_window, read_definitions
+from llamaagent.report.series import choose_window
 from llamaagent.report.words import State
 from llamaagent.sql import statements
 from llamaagent.store.connect import open_database

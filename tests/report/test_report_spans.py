@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from llamaagent.base.clock import ManualClock
 from llamaagent.domain.settings import Settings
 from llamaagent.report import paths
-from llamaagent.report.series import read_columns, read_definitions, span_window
+from llamaagent.report.definitions import read_definitions
+from llamaagent.report.series import read_columns, span_window
 from llamaagent.report.spans import choose_parts
 from llamaagent.retain.simulate import Plan, simulate
 from llamaagent.sql import statements

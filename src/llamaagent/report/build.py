@@ -150,7 +150,7 @@ class Source:
 
     def __init__(self, database: str, zone: dt.tzinfo, choices: Choices, look: Look, title: str) -> None:
         self.database, self.zone, self.choices, self.look, self.title = database, zone, choices, look, title
-        self._definitions = read_chart_definitions(choices.templates)
+        self._definitions = read_chart_definitions(choices.templates, look.cache_directory)
         self._specs = find_sections(choices.templates, choices.sections)
 
     def read(self, now: int, site: Site | None = None, window: tuple[int, int] | None = None) -> Told:

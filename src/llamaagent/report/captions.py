@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from llamaagent.base.record import NamedTuple
@@ -33,7 +34,7 @@ def summarise(series: Series) -> Summary | None:
     points = [point for point in series.points if point is not None]
     if not points:
         return None
-    top = max(points, key=lambda point: (point.high, -point.ts))
+    top = max(points, key=attrgetter("high"))  # the first of them
     mean = sum(point.mean for point in points) / len(points)
     return Summary(points[-1].mean, mean, top.high, top.ts)
 

@@ -6,8 +6,8 @@ Points are bucket summaries: `mean` is the line, `low` to `high` the band behind
 
 from __future__ import annotations
 
-import functools
 import typing
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from llamaagent.base.record import NamedTuple
@@ -24,7 +24,6 @@ LAST_SHARE = (
     1.5  # a silence at the end is a gap when it is longer than one by this: its bucket may have just begun
 )
 _WILD = 3  # a mean this many times the third highest does not count for the axis
-_SLOT_S = 900
 _NOTHING = (-1.0,) * 4  # stands for a gap; no time is negative
 _ENOUGH = 20  # points from which on a few of them can be wild
 
@@ -122,11 +121,7 @@ class Chart(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-class TableRow(NamedTuple):
-    """One row of the data table, an hour or more: per series (low, mean, high), None where there are no data."""
-
-    from_ts: int
-    cells: tuple[tuple[float, float, float] | None, ...]
+_HIGH = attrgetter("high")
 
 
 def break_gaps(points: Sequence[Point], longest_s: float) -> tuple[Point | None, ...]:
@@ -179,11 +174,12 @@ def find_ceiling(series: Sequence[Series], limits: Sequence[Limit]) -> tuple[flo
 
     The means are what one reads, so they are always within, but for one or two that are far above all others.
     """
-    points = [point for line in stacked(series) for point in line.points if point]
+    lines = [[point for point in line.points if point] for line in stacked(series)]
+    points = [point for line in lines for point in line]
     limit = max((line.value for line in limits), default=0.0)
     if not points:
         return limit, None
-    peak = max(points, key=lambda point: (point.high, -point.ts))
+    peak = max((max(line, key=_HIGH) for line in lines if line), key=lambda point: (point.high, -point.ts))
     if len(points) < _ENOUGH:
         return max(peak.high, limit), None
     means = sorted((point.mean for point in points), reverse=True)
@@ -223,42 +219,6 @@ def make_chart(
     chart = Chart(slug, title, unit, *span, broken, happened, tuple(limits), gaps, end, tick, cut)
     words = captions.caption(chart, zone)
     return chart._replace(caption=words, alt=captions.alternative(chart, words, zone))
-
-
-def tabulate(chart: Chart, zone: dt.tzinfo) -> tuple[TableRow, ...]:
-    """Reduce a chart to one row per local hour (or day, or month, with the span) that has data, earliest first."""
-    step = table_step(chart)
-    rows: dict[int, list[list[Point]]] = {}
-    for index, line in enumerate(chart.series):
-        for point in line.points:
-            if point is not None:
-                start = _start(point.ts // _SLOT_S, step, zone)
-                rows.setdefault(start, [[] for _ in chart.series])[index].append(point)
-    return tuple(TableRow(start, tuple(_cell(points) for points in rows[start])) for start in sorted(rows))
-
-
-def table_step(chart: Chart) -> str:
-    """What a row of the table stands for: hour, day or month."""
-    days = (chart.to_ts - chart.from_ts) / 86400
-    return "hour" if days <= 2 else "day" if days <= 62 else "month"
-
-
-@functools.lru_cache(maxsize=8192)
-def _start(slot: int, step: str, zone: dt.tzinfo) -> int:
-    """The begin of the hour, day or month in which a quarter of an hour lies: offsets of zones are whole quarters."""
-    ts = slot * _SLOT_S
-    at = local(ts, zone)
-    if step == "hour":
-        return ts - at.minute * 60 - at.second
-    day = at.replace(hour=0, minute=0, second=0, fold=0, day=1 if step == "month" else at.day)
-    return int(day.timestamp())
-
-
-def _cell(points: Sequence[Point]) -> tuple[float, float, float] | None:
-    if not points:
-        return None
-    mean = sum(point.mean for point in points) / len(points)
-    return min(point.low for point in points), mean, max(point.high for point in points)
 
 
 def _joined_gaps(series: Sequence[Series], span: tuple[int, int], longest_s: float) -> tuple[Gap, ...]:

@@ -14,14 +14,30 @@ from llamaagent.report import idle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     from llamaagent.report.build import BuildResult
     from llamaagent.report.choices import Choices
 
-_START = "from llamaagent.report.child import main; raise SystemExit(main())"
+_START = "from llamaagent.report.child import run; run()"
+_TEXTS = (
+    "database",
+    "out",
+    "title",
+    "zone",
+    "cache",
+    "logo",
+    "templates",
+    "keep",
+    "pictures",
+    "single-file",
+    "project",
+)
+_NUMBERS = ("now", "since", "until")
+_LISTS = ("link", "section", "profile")
+_FLAGS = ("public", "no-sections")
 
 
 def child_argv(
@@ -56,48 +72,41 @@ def child_argv(
     return tuple(argv)
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="llamaagent-report", description="Write the static site.")
-    parser.add_argument("--database", required=True, metavar="FILE")
-    parser.add_argument("--out", required=True, metavar="DIR")
-    parser.add_argument("--public", action="store_true", help="readable by everyone, for a web server")
-    parser.add_argument("--title")
-    parser.add_argument("--zone", help="such as Europe/Berlin; default: TZ, else the machine's")
-    parser.add_argument("--now", type=int, metavar="SECONDS", help="end of the day that is shown")
-    parser.add_argument("--cache", metavar="DIR", help="where matplotlib keeps its font list")
-    parser.add_argument("--logo", metavar="FILE")
-    parser.add_argument("--link", action="append", default=[], metavar="NAME=URL")
-    parser.add_argument("--section", action="append", metavar="NAME")
-    parser.add_argument("--no-sections", action="store_true")
-    parser.add_argument("--templates", metavar="DIR")
-    parser.add_argument("--keep", default=str(30 * 86400), metavar="SECONDS")
-    parser.add_argument("--pictures", default="all", choices=("all", "due", "none"))
-    parser.add_argument("--single-file", metavar="FILE")
-    parser.add_argument("--profile", action="append", metavar="NAME")
-    parser.add_argument("--project", metavar="NAME")
-    parser.add_argument("--since", type=int, metavar="SECONDS")
-    parser.add_argument("--until", type=int, metavar="SECONDS")
-    return parser.parse_args(argv)
+def _parse(argv: Sequence[str]) -> dict[str, Any]:
+    """What child_argv says. Not by argparse, whose import takes longer than a chart."""
+    found: dict[str, Any] = {**dict.fromkeys((*_TEXTS, *_NUMBERS)), **dict.fromkeys(_FLAGS, False)}
+    found |= {name: [] for name in _LISTS} | {"pictures": "all", "keep": str(30 * 86400)}
+    for word in argv:
+        option, equals, value = word.partition("=")
+        name = option.removeprefix("--")
+        if name in _LISTS:
+            found[name].append(value)
+        elif name in found and bool(equals) is (name not in _FLAGS):
+            found[name] = int(value) if name in _NUMBERS else value if equals else True
+        else:
+            raise SystemExit(f"llamaagent.report.child: what is {word}?")
+    return found
 
 
-def _choices(given: argparse.Namespace) -> Choices:
+def _choices(given: dict[str, Any]) -> Choices:
     from llamaagent.report.choices import Choices
     from llamaagent.report.scope import Scope
 
-    sections = tuple(given.section) if given.section else () if given.no_sections else None
+    sections = tuple(given["section"]) if given["section"] else () if given["no-sections"] else None
     return Choices(
-        logo=given.logo,
-        links=tuple((name, address) for name, _, address in (text.partition("=") for text in given.link)),
+        logo=given["logo"],
+        links=tuple((name, address) for name, _, address in (text.partition("=") for text in given["link"])),
         sections=sections,
-        templates=given.templates,
-        keep_s=None if given.keep == "never" else int(given.keep),
-        pictures=given.pictures,
+        templates=given["templates"],
+        keep_s=None if given["keep"] == "never" else int(given["keep"]),
+        pictures=given["pictures"],
         scope=Scope(
-            frozenset(given.profile) if given.profile else None, given.project, given.since, given.until
+            frozenset(given["profile"]) if given["profile"] else None,
+            given["project"],
+            given["since"],
+            given["until"],
         ),
-        single_file=given.single_file,
+        single_file=given["single-file"],
     )
 
 
@@ -120,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock = SystemClock()
     seen = idle.see(words, clock.now())
     given = _parse(words) if seen is None else None
-    out = given.out if given else next(word[6:] for word in words if word.startswith("--out="))
+    out = given["out"] if given else next(word[6:] for word in words if word.startswith("--out="))
     told = idle.told_before(out, seen) if seen is not None else None
     if told is not None:
         sys.stdout.write(told + "\n")
@@ -128,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _build(given or _parse(words), clock, seen)
 
 
-def _build(given: argparse.Namespace, clock: SystemClock, seen: str | None) -> int:
+def _build(given: dict[str, Any], clock: SystemClock, seen: str | None) -> int:
     import json
 
     from llamaagent.base.errors import LlamaAgentError
@@ -143,29 +152,42 @@ def _build(given: argparse.Namespace, clock: SystemClock, seen: str | None) -> i
         sys.stderr.write(f"report: {path} was not drawn: {failure}\n")
     told = result._asdict()
     if seen is not None and result.complete:
-        idle.note(given.out, seen, json.dumps(told | {"drawn": 0, "written": 0, "seconds": 0.0}))
+        idle.note(given["out"], seen, json.dumps(told | {"drawn": 0, "written": 0, "seconds": 0.0}))
     sys.stdout.write(json.dumps(told) + "\n")
     return 0
 
 
-def _make(given: argparse.Namespace, clock: SystemClock) -> BuildResult:
+def _make(given: dict[str, Any], clock: SystemClock) -> BuildResult:
     from llamaagent.report.build import build, default_cache
-    from llamaagent.report.single import build_single
 
     choices = _choices(given)
-    make = build if choices.single_file is None else build_single
+    make: Callable[..., BuildResult] = build
+    if choices.single_file is not None:
+        from llamaagent.report.single import build_single
+
+        make = build_single
     return make(
-        given.database,
-        given.out,
+        given["database"],
+        given["out"],
         clock=clock,
-        zone=_zone(given.zone),
-        public=given.public,
-        now=given.now,
-        title=given.title,
-        cache_directory=given.cache or default_cache(given.database),
+        zone=_zone(given["zone"]),
+        public=given["public"],
+        now=given["now"],
+        title=given["title"],
+        cache_directory=given["cache"] or default_cache(given["database"]),
         choices=choices,
     )
 
 
+def run() -> None:
+    """The whole life of the process: so short that nothing is collected on the way, nor taken apart at its end."""
+    import gc
+
+    from llamaagent.base.leaving import leave
+
+    gc.disable()
+    leave(main())
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from llamaagent import __version__
 from llamaagent.base.errors import ConfigError
+from llamaagent.report.definitions import Definitions, read_definitions
 from llamaagent.report.folder import site_folder
 from llamaagent.report.html import Look
 from llamaagent.report.paths import read_site_file
-from llamaagent.report.series import Definitions, read_definitions
 from llamaagent.report.times import local
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ def read_logo(path: str) -> tuple[bytes, str]:
     return content, ending
 
 
-def read_chart_definitions(templates: str | None) -> Definitions:
+def read_chart_definitions(templates: str | None, cache_directory: str | None = None) -> Definitions:
     """Our charts.toml, and what the user's adds to it."""
-    ours = read_definitions(read_site_file("charts.toml"))
+    ours = read_definitions(read_site_file("charts.toml"), cache_directory=cache_directory)
     if templates is None or not os.path.isfile(os.path.join(templates, "charts.toml")):
         return ours
-    own = read_definitions(read_site_file("charts.toml", templates), os.path.join(templates, "charts.toml"))
+    path = os.path.join(templates, "charts.toml")
+    own = read_definitions(read_site_file("charts.toml", templates), path, cache_directory)
     return Definitions(ours.sources + own.sources, ours.charts + own.charts)
 
 

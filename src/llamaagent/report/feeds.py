@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from llamaagent.report.escaping import escape
 from llamaagent.report.paths import card_path, page_path
 from llamaagent.report.words import BAD, say_change
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ import jinja2
 
 from llamaagent.base.errors import ConfigError
 from llamaagent.base.record import NamedTuple
-from llamaagent.report import charts, figures, lives, svg, times, words
+from llamaagent.report import figures, lives, svg, times, words
 from llamaagent.report.arithmetic import read_arithmetic
 from llamaagent.report.folder import site_folder
 from llamaagent.report.paths import card_path, page_path, picture_stem
 from llamaagent.report.periods import DAY
 from llamaagent.report.strips import draw_histogram, draw_life, draw_spark
-from llamaagent.report.tables import draw_rows
+from llamaagent.report.tables import draw_rows, table_step
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
     from llamaagent.report.sections import Section
     from llamaagent.report.usage import ProjectUse
 
-# A page may not hold control characters, and a log line may.
-_CONTROLS = dict.fromkeys(
-    {*range(32), *range(127, 160)} - {ord("\t"), ord("\n")}, "\N{REPLACEMENT CHARACTER}"
-)
+_CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a page may not hold them, and a log line may
 _FIGURES = {
     1: ("Generation speed", "tokens/s"),
     2: ("Prompt speed", "tokens/s"),
@@ -88,7 +86,7 @@ class Pages:
             known=frozenset(page.row.profile for page in report.profiles),
             figures=_FIGURES,
             rows=lambda chart: draw_rows(chart, zone),
-            step=charts.table_step,
+            step=table_step,
             svg=lambda chart: svg.draw(chart, zone),
             marks=svg.marks(),
             life=lambda stretches, window: draw_life(stretches, window, zone),
@@ -170,7 +168,7 @@ class Pages:
             line = getattr(error, "lineno", None)
             where = f"{getattr(error, 'name', None) or template}{f':{line}' if line else ''}"
             raise ConfigError(f"reports.templates: {where}: {error}") from error
-        return text.translate(_CONTROLS).encode("utf-8", "replace")
+        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text).encode("utf-8", "replace")
 
 
 def _environment(look: Look) -> jinja2.Environment:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from llamaagent.base.record import NamedTuple
 from llamaagent.report import rows, words
 from llamaagent.report.charts import Chart, Point
-from llamaagent.report.series import ChartSpec, Window
+from llamaagent.report.definitions import ChartSpec
 
 if TYPE_CHECKING:
     from llamaagent.report.periods import Period
+    from llamaagent.report.series import Window
 
 Charts = tuple[tuple[ChartSpec, Chart], ...]
 NO_TOTALS = rows.TotalsRow("", 0, 0, 0, 0, 0)

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
-    from llamaagent.report.series import Columns, Database, Definitions
+    from llamaagent.report.definitions import Definitions
+    from llamaagent.report.series import Columns, Database
 
     Row = TypeVar("Row", bound=tuple[object, ...])
 
@@ -141,8 +142,8 @@ class Reader:
         return tuple(row for row in found if getattr(row, "profile", None) in names)
 
     def first_ts(self) -> int | None:
-        """The oldest figure of all, roll-ups included."""
-        known = [begin for begin, _ in read_reach(self.db).values()]
+        """The oldest figure of all, roll-ups included: their first bucket may have been empty but for its end."""
+        known = [begin + size for size, (begin, _) in read_reach(self.db).items()]
         if self.sampling.first_ts is not None:
             known.append(self.sampling.first_ts)
         return min(known, default=None)

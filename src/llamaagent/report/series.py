@@ -1,14 +1,15 @@
-"""From charts.toml and the views to Charts: which figures are drawn, and the buckets they are drawn from.
+"""From the views to Charts: the buckets of what charts.toml defines, and what is drawn from them.
 
 The reducing to buckets is done by SQL, one pass over the samples for all subjects of a source.
 """
 
 from __future__ import annotations
 
-import tomllib
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llamaagent.base.errors import InstallError
 from llamaagent.base.record import NamedTuple
 from llamaagent.report.charts import Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.figures import format_quantity
@@ -18,6 +19,8 @@ from llamaagent.report.stacks import stack_lines
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
+
+    from llamaagent.report.definitions import ChartSpec, Definitions, SourceSpec
 
     class Database(Protocol):
         """A connection that is open for reading."""
@@ -34,48 +37,6 @@ _BUCKETS_S = (1, 10, 60, 150, 300, 450, 600, 900, 1200, 1800, 3600)  # each divi
 _LONG_BUCKETS_S = (*_BUCKETS_S, 7200, 10800, 14400, 21600, 28800, 43200, DAY_S)
 
 
-class SeriesSpec(NamedTuple):
-    """One line of a chart: a column of its source."""
-
-    column: str
-    name: str
-    style: str
-
-
-class SourceSpec(NamedTuple):
-    """A statement with its figures in their order. split: each row's second column names whose figures they are."""
-
-    page: str
-    statement: str
-    columns: tuple[str, ...]
-    split: bool = False
-
-
-class ChartSpec(NamedTuple):
-    """A chart as charts.toml defines it. limits: column and label of each line; top: what the axis reaches.
-
-    stack: (split column, column of the whole, name of what is left of it), for areas upon one another.
-    """
-
-    page: str
-    slug: str
-    title: str
-    unit: str
-    series: tuple[SeriesSpec, ...]
-    limits: tuple[tuple[str, str], ...]
-    top: float | None
-    optional: bool
-    about: str
-    stack: tuple[str, str, str] | None = None
-
-
-class Definitions(NamedTuple):
-    """All of charts.toml."""
-
-    sources: tuple[SourceSpec, ...]
-    charts: tuple[ChartSpec, ...]
-
-
 class Window(NamedTuple):
     """What is drawn: a day in buckets. longest_s: the longest silence that is still joined."""
 
@@ -90,6 +51,7 @@ class Window(NamedTuple):
 
 
 Columns = dict[str, tuple[Point, ...]]  # column -> its buckets
+_POINT = partial(tuple.__new__, Point)
 
 
 def choose_window(now: int, period_s: int | None, first_ts: int | None = None) -> Window:
@@ -121,41 +83,6 @@ def _longest(bucket_s: int, period_s: int) -> float:
     return max(1.5 * bucket_s, GAP_PERIODS * period_s)
 
 
-def read_definitions(text: str, path: str = "charts.toml") -> Definitions:
-    """Read charts.toml. Raises InstallError when it is not as it must be."""
-    try:
-        data = tomllib.loads(text)
-        sources = tuple(
-            SourceSpec(s["page"], s["statement"], tuple(s["columns"]), s.get("split", False))
-            for s in data.get("source", ())
-        )
-        charts = tuple(_chart_spec(item) for item in data.get("chart", ()))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise InstallError(f"{path} is not usable: {error!r}") from error
-    return Definitions(sources, charts)
-
-
-def _chart_spec(item: Mapping[str, Any]) -> ChartSpec:
-    lines = tuple(SeriesSpec(s["column"], s["name"], s.get("style", "line")) for s in item.get("series", ()))
-    given = item.get("limit", ())
-    limits = tuple((one["column"], one["label"]) for one in ([given] if isinstance(given, dict) else given))
-    stack = (
-        (item["stack"]["split"], item["stack"]["whole"], item["stack"]["rest"]) if "stack" in item else None
-    )
-    return ChartSpec(
-        item["page"],
-        item["slug"],
-        item["title"],
-        item["unit"],
-        lines,
-        limits,
-        item.get("top"),
-        item.get("optional", False),
-        item.get("about", ""),
-        stack,
-    )
-
-
 def read_columns(
     db: Database, definitions: Definitions, page: str, statements: Mapping[str, str], window: Window
 ) -> dict[str, Columns]:
@@ -177,25 +104,27 @@ def read_columns(
     return found
 
 
-def _gather(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, list[Point]]]:
-    """subject, time, then three columns for each figure; read for every sample of every server, so it is kept short."""
-    gathered: dict[str, dict[str, list[Point]]] = {}
-    places = range(2, 2 + 3 * len(source.columns), 3)
-    for row in rows:
-        subject, ts = row[0], row[1]
-        lists = gathered.get(subject)
-        if lists is None:
-            lists = gathered[subject] = {name: [] for name in source.columns}
-        for place, points in zip(places, lists.values(), strict=True):
-            mean = row[place]
-            if mean is not None:
-                points.append(Point(ts, mean, row[place + 1], row[place + 2]))
+def _gather(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, Sequence[Point]]]:
+    """subject, time, then three columns for each figure. Quickest where rows of a subject follow one another.
+
+    There is a row for each bucket of every server, so points are made by what runs in C.
+    """
+    gathered: dict[str, dict[str, Sequence[Point]]] = {}
+    for subject, found in groupby(rows, itemgetter(0)):
+        _, times, *figures = zip(*found, strict=True)
+        lists = gathered.setdefault(subject, {})
+        for index, name in enumerate(source.columns):
+            means, lows, highs = figures[3 * index : 3 * index + 3]
+            points = tuple(map(_POINT, zip(times, means, lows, highs, strict=True)))
+            if None in means:
+                points = tuple(point for point in points if point.mean is not None)
+            lists[name] = (*lists.get(name, ()), *points)
     return gathered
 
 
-def _gather_parts(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, list[Point]]]:
+def _gather_parts(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, Sequence[Point]]]:
     """The same where the second column says whose figures they are."""
-    gathered: dict[str, dict[str, list[Point]]] = {}
+    gathered: dict[str, dict[str, Any]] = {}
     for subject, part, ts, *values in rows:
         lists = gathered.setdefault(subject, {})
         for index, column in enumerate(source.columns):

@@ -9,7 +9,8 @@ from llamaagent.report.charts import Point, Series
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llamaagent.report.series import ChartSpec, Columns
+    from llamaagent.report.definitions import ChartSpec
+    from llamaagent.report.series import Columns
 
 _MOST = 5  # areas that can be told apart; the smaller ones are joined
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from llamaagent.report.escaping import escape
 from llamaagent.report.figures import format_number
 from llamaagent.report.lives import say_life
 from llamaagent.report.spreads import BINS

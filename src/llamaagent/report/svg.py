@@ -7,10 +7,10 @@ whole numbers, one for each series. Text that comes from outside is escaped here
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from llamaagent.report.charts import stacked
+from llamaagent.report.escaping import escape
 from llamaagent.report.figures import choose_scale, format_number, format_quantity
 from llamaagent.report.times import span_ticks
 
