@@ -984,6 +984,11 @@ CREATE TABLE gpu_rollups (
     power_mw_max INTEGER,
     memory_total_mib INTEGER,
     throttle_reasons INTEGER,                -- every bit that was set at least once
+    sm_clock_mhz_n INTEGER NOT NULL DEFAULT 0,
+    sm_clock_mhz_sum INTEGER,
+    sm_clock_mhz_min INTEGER,
+    sm_clock_mhz_max INTEGER,
+    throttled_n INTEGER NOT NULL DEFAULT 0,  -- samples in which something held the clocks back
     PRIMARY KEY (resolution_s, ts, gpu_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -933,7 +933,12 @@ SELECT
     r.power_mw_min / 1000.0 AS power_watts_min,
     r.power_mw_max / 1000.0 AS power_watts_max,
     r.covered_s,
-    iif(r.throttle_reasons IS NULL, NULL, iif(r.throttle_reasons & 1772, 100.0, 0.0)) AS throttled_percent
+    -- a roll-up of version 1 knows only whether it happened
+    iif(r.throttle_reasons IS NULL, NULL,
+        iif(r.throttle_reasons & 1772, coalesce(100.0 * nullif(r.throttled_n, 0) / r.n, 100.0), 0.0)) AS throttled_percent,
+    1.0 * r.sm_clock_mhz_sum / nullif(r.sm_clock_mhz_n, 0) AS sm_clock_mhz_avg,
+    r.sm_clock_mhz_min,
+    r.sm_clock_mhz_max
 FROM gpu_rollups AS r
 JOIN gpus AS g ON g.id = r.gpu_id
 WHERE r.resolution_s IN (300, 3600, 86400);

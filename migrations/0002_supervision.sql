@@ -193,3 +193,8 @@ CREATE TABLE benchmarks (
 ) STRICT;
 CREATE INDEX benchmarks_profile ON benchmarks (profile, ts);
 CREATE INDEX benchmarks_instance ON benchmarks (instance_id) WHERE instance_id IS NOT NULL;
+ALTER TABLE gpu_rollups ADD COLUMN sm_clock_mhz_n INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gpu_rollups ADD COLUMN sm_clock_mhz_sum INTEGER;
+ALTER TABLE gpu_rollups ADD COLUMN sm_clock_mhz_min INTEGER;
+ALTER TABLE gpu_rollups ADD COLUMN sm_clock_mhz_max INTEGER;
+ALTER TABLE gpu_rollups ADD COLUMN throttled_n INTEGER NOT NULL DEFAULT 0;

@@ -33,6 +33,7 @@ from llamaagent.store.connect import open_database
 
 NOW = 1_795_257_000
 ZONE = zoneinfo.ZoneInfo("Europe/Berlin")
+_WITH_CHARTS = ("gpus", "system", "requests")
 _SMALL = Plan(1, 1, 1)  # the machine, all requests, a card and a profile: some twenty charts
 
 
@@ -53,7 +54,14 @@ class Bench:
         return path
 
     def build(
-        self, database: str, site: str, *, pictures: str = "none", fresh: bool = False, now: int = NOW
+        self,
+        database: str,
+        site: str,
+        *,
+        pictures: str = "none",
+        fresh: bool = False,
+        now: int = NOW,
+        sections: tuple[str, ...] | None = None,
     ) -> float:
         """CPU seconds of the child that builds a site, as the agent starts it. fresh: from nothing."""
         directory = str(self.folder / site)
@@ -61,12 +69,16 @@ class Bench:
             shutil.rmtree(directory, ignore_errors=True)
         argv = child_argv(
             database, directory, public=False, zone="Europe/Berlin", now=now, title="bench",
-            cache_directory=str(self.folder / "cache"), choices=Choices(pictures=pictures, keep_s=0),
+            cache_directory=str(self.folder / "cache"), choices=Choices(pictures=pictures, keep_s=0, sections=sections),
         )  # fmt: skip
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(argv, env=self._env, check=True, stdout=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def count(self, site: str, ending: str) -> int:
+        """Files of a site with this ending."""
+        return sum(path.name.endswith(ending) for path in (self.folder / site).rglob("*"))
 
     def tell(self, what: str, ratio: float, gate: float, unit: str = "x") -> None:
         """Print one line and remember a gate that was missed."""
@@ -79,31 +91,36 @@ def _pages(one: Bench) -> None:
     database = one.database("day", _SMALL)
     now = NOW - 3600  # the history is less than a day long: there is no page of a week
     one.build(database, "site", pictures="all", fresh=True, now=now)
-    charts = len(list((one.folder / "site" / "charts").rglob("*@2x.png")))
-    graph, page, cold, idle, quiet = [], [], [], [], []
+    one.build(database, "few", pictures="all", fresh=True, now=now, sections=())
+    charts, few = one.count("site", "@2x.png"), one.count("few", ".png")
+    graph, page, whole, cold, idle, quiet = [], [], [], [], [], []
     for _ in range(one.pairs):
         graph.append(one.munin.graph(due=True))
-        page.append(one.build(database, "svg", fresh=True, now=now))
+        page.append(one.build(database, "svg", fresh=True, now=now, sections=_WITH_CHARTS))
         idle.append(one.munin.graph(due=False))
-        quiet.append(one.build(database, "svg", now=now))
-        cold.append(one.build(database, "png", pictures="all", fresh=True, now=now))
+        whole.append(one.build(database, "whole", fresh=True, now=now))
+        quiet.append(one.build(database, "whole", now=now))
+        cold.append(one.build(database, "png", pictures="all", fresh=True, now=now, sections=()))
     share = SERVICES / charts
-    print(
-        f"{charts} charts, scaled to {SERVICES}; munin-graph: {statistics.median(graph):.3f} s for {SERVICES}\n"
-    )
+    print(f"{charts} charts, scaled to {SERVICES}; {few} PNGs of a page, scaled to {SERVICES}")
+    print(f"munin-graph: {statistics.median(graph):.3f} s for {SERVICES}\n")
     print(f"{'what':<58} {'ratio':>9} {'gate':>8}")
-    pair = [ours * share / theirs for ours, theirs in zip(page, graph, strict=True)]
-    one.tell("SVG pages of 20 charts / munin-graph of 20", statistics.median(pair), 0.30)
-    pair = [ours * share / theirs for ours, theirs in zip(cold, graph, strict=True)]
-    one.tell("20 PNGs, cold, in both sizes / munin-graph of 20", statistics.median(pair), 2.5)
+
+    def beside_graph(what: str, ours: list[float], share: float, gate: float) -> None:
+        ratios = [mine * share / theirs for mine, theirs in zip(ours, graph, strict=True)]
+        one.tell(what, statistics.median(ratios), gate)
+
+    beside_graph("pages with 20 SVG charts / munin-graph of 20", page, share, 0.30)
+    beside_graph("the whole site with 20 SVG charts / the same", whole, share, 0.40)
+    beside_graph("20 PNGs, cold / the same", cold, SERVICES / few, 2.5)
     pair = [ours / theirs for ours, theirs in zip(quiet, idle, strict=True)]
     one.tell("nothing new / munin-graph with nothing due", statistics.median(pair), 0.2)
     per_graph = (statistics.median(graph) - statistics.median(idle)) / SERVICES
     one.tell("one more PNG, warm, two sizes at once / one of munin's", _warm(one, database) / per_graph, 1.0)
-    zipped = sum(len(gzip.compress(path.read_bytes())) for path in (one.folder / "svg").rglob("*.html"))
+    zipped = sum(len(gzip.compress(path.read_bytes())) for path in (one.folder / "whole").rglob("*.html"))
     one.tell("all pages, gzipped, for 20 charts", zipped * share / 1024, 60, " KiB")
-    stamps = {path: path.stat().st_mtime_ns for path in (one.folder / "svg").rglob("*")}
-    one.build(database, "svg", now=now)
+    stamps = {path: path.stat().st_mtime_ns for path in (one.folder / "whole").rglob("*")}
+    one.build(database, "whole", now=now)
     rewritten = sum(path.stat().st_mtime_ns != at for path, at in stamps.items())
     one.tell("files rewritten with nothing new", rewritten, 0, "")
 

@@ -72,6 +72,22 @@ def test_a_month_by_roll_ups_is_the_month_by_samples(db: Connection) -> None:
         assert point.mean == pytest.approx(row[26], rel=1e-5)
 
 
+def test_a_card_in_a_month_is_what_its_samples_are(db: Connection) -> None:
+    """Its clock, how much of the time it was held back, and the limit of its power, which is that of today."""
+    end = NOW // DAY_S * DAY_S
+    window = span_window(end - 20 * DAY_S, end, 300)
+    (rolled,) = read_columns(db, DEFINITIONS, "gpu", statements("report"), window).values()
+    bindings = {**window.bindings(), "bucket_s": window.bucket_s}
+    measured = db.execute(statements("report")["read_gpu_buckets"], bindings).fetchall()
+    for column, place in (("power_limit_watts", 17), ("throttled_percent", 20), ("sm_clock_mhz", 23)):
+        expected = [row[place] for row in measured]
+        assert [point.mean for point in rolled[column]] == pytest.approx(expected, rel=1e-5), column
+        assert len(expected) == 480
+    clocks = rolled["sm_clock_mhz"]
+    assert [(point.low, point.high) for point in clocks] == [(row[24], row[25]) for row in measured]
+    assert len({round(point.mean, 3) for point in rolled["throttled_percent"]}) > 2
+
+
 def test_a_day_whose_samples_are_gone_is_drawn_from_roll_ups(db: Connection) -> None:
     window = span_window(NOW - 61 * DAY_S, NOW - 60 * DAY_S, 300)
     found = read_columns(db, DEFINITIONS, "profile", statements("report"), window)

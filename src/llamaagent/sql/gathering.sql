@@ -102,7 +102,7 @@ INSERT INTO gpu_rollups (
     utilization_percent_min, utilization_percent_max, memory_used_mib_n, memory_used_mib_sum, memory_used_mib_min,
     memory_used_mib_max, temperature_celsius_n, temperature_celsius_sum, temperature_celsius_min,
     temperature_celsius_max, power_mw_n, power_mw_sum, power_mw_min, power_mw_max, memory_total_mib,
-    throttle_reasons)
+    throttle_reasons, sm_clock_mhz_n, sm_clock_mhz_sum, sm_clock_mhz_min, sm_clock_mhz_max, throttled_n)
 SELECT :resolution_s, s.ts / :resolution_s * :resolution_s, s.gpu_id, :sign * count(*),
        :sign * sum(max(0, y.interval_s - coalesce(y.clock_step_s, 0))),
        :sign * count(s.utilization_percent), :sign * sum(s.utilization_percent), min(s.utilization_percent),
@@ -118,7 +118,9 @@ SELECT :resolution_s, s.ts / :resolution_s * :resolution_s, s.gpu_id, :sign * co
        max(s.throttle_reasons & 64) | max(s.throttle_reasons & 128) | max(s.throttle_reasons & 256) |
        max(s.throttle_reasons & 512) | max(s.throttle_reasons & 1024) | max(s.throttle_reasons & 2048) |
        max(s.throttle_reasons & 4096) | max(s.throttle_reasons & 8192) | max(s.throttle_reasons & 16384) |
-       max(s.throttle_reasons & 32768))
+       max(s.throttle_reasons & 32768)),
+       :sign * count(s.sm_clock_mhz), :sign * sum(s.sm_clock_mhz), min(s.sm_clock_mhz), max(s.sm_clock_mhz),
+       :sign * count(nullif(s.throttle_reasons & 1772, 0))
   FROM gpu_samples AS s
   LEFT JOIN system_samples AS y ON y.ts = s.ts
  WHERE s.ts >= :from_ts AND s.ts < :to_ts
@@ -154,7 +156,15 @@ ON CONFLICT (resolution_s, ts, gpu_id) DO UPDATE SET
     memory_total_mib = max(coalesce(memory_total_mib, excluded.memory_total_mib),
         coalesce(excluded.memory_total_mib, memory_total_mib)),
     throttle_reasons = coalesce(throttle_reasons | excluded.throttle_reasons, throttle_reasons,
-        excluded.throttle_reasons);
+        excluded.throttle_reasons),
+    sm_clock_mhz_n = sm_clock_mhz_n + excluded.sm_clock_mhz_n,
+    sm_clock_mhz_sum = coalesce(sm_clock_mhz_sum + excluded.sm_clock_mhz_sum, sm_clock_mhz_sum,
+        excluded.sm_clock_mhz_sum),
+    sm_clock_mhz_min = min(coalesce(sm_clock_mhz_min, excluded.sm_clock_mhz_min),
+        coalesce(excluded.sm_clock_mhz_min, sm_clock_mhz_min)),
+    sm_clock_mhz_max = max(coalesce(sm_clock_mhz_max, excluded.sm_clock_mhz_max),
+        coalesce(excluded.sm_clock_mhz_max, sm_clock_mhz_max)),
+    throttled_n = throttled_n + excluded.throttled_n;
 
 -- name: gather_instance
 INSERT INTO instance_rollups (

@@ -23,20 +23,25 @@ SELECT '' AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
  ORDER BY s.ts / :bucket_s;
 
 -- name: read_gpu_buckets
-SELECT uuid AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
+-- The limit of power is that of the newest sample.
+WITH today AS MATERIALIZED (
+    SELECT uuid, power_limit_watts FROM v_report_gpu WHERE ts = (SELECT max(ts) FROM v_report_gpu)
+)
+SELECT s.uuid AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
        sum(utilization_percent_avg * n) / sum(iif(utilization_percent_avg IS NULL, NULL, n)), min(utilization_percent_min), max(utilization_percent_max),
        sum(memory_used_mib_avg * n) / sum(iif(memory_used_mib_avg IS NULL, NULL, n)), min(memory_used_mib_min), max(memory_used_mib_max),
        max(memory_total_mib), max(memory_total_mib), max(memory_total_mib),
        sum(temperature_celsius_avg * n) / sum(iif(temperature_celsius_avg IS NULL, NULL, n)), min(temperature_celsius_min), max(temperature_celsius_max),
        sum(power_watts_avg * n) / sum(iif(power_watts_avg IS NULL, NULL, n)), min(power_watts_min), max(power_watts_max),
-       NULL, NULL, NULL,
-       avg(throttled_percent), min(throttled_percent), max(throttled_percent),
-       NULL, NULL, NULL
+       max(power_limit_watts), max(power_limit_watts), max(power_limit_watts),
+       sum(throttled_percent * n) / sum(iif(throttled_percent IS NULL, NULL, n)), min(throttled_percent), max(throttled_percent),
+       sum(sm_clock_mhz_avg * n) / sum(iif(sm_clock_mhz_avg IS NULL, NULL, n)), min(sm_clock_mhz_min), max(sm_clock_mhz_max)
   FROM json_each(:parts) AS p
  CROSS JOIN v_report_gpu_rollups AS s
+  LEFT JOIN today ON today.uuid = s.uuid
  WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
- GROUP BY uuid, s.ts / :bucket_s
- ORDER BY uuid, s.ts / :bucket_s;
+ GROUP BY s.uuid, s.ts / :bucket_s
+ ORDER BY s.uuid, s.ts / :bucket_s;
 
 -- name: read_holder_buckets
 -- A profile that was launched again within a bucket has the mean of both launches by their samples, not their sum.

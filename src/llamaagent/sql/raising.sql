@@ -30,7 +30,7 @@ INSERT INTO gpu_rollups (
     utilization_percent_min, utilization_percent_max, memory_used_mib_n, memory_used_mib_sum, memory_used_mib_min,
     memory_used_mib_max, temperature_celsius_n, temperature_celsius_sum, temperature_celsius_min,
     temperature_celsius_max, power_mw_n, power_mw_sum, power_mw_min, power_mw_max, memory_total_mib,
-    throttle_reasons)
+    throttle_reasons, sm_clock_mhz_n, sm_clock_mhz_sum, sm_clock_mhz_min, sm_clock_mhz_max, throttled_n)
 SELECT :resolution_s, r.ts / :resolution_s * :resolution_s, r.gpu_id, sum(r.n), sum(r.covered_s),
        sum(r.utilization_percent_n), sum(r.utilization_percent_sum), min(r.utilization_percent_min), max(r.utilization_percent_max),
        sum(r.memory_used_mib_n), sum(r.memory_used_mib_sum), min(r.memory_used_mib_min), max(r.memory_used_mib_max),
@@ -42,7 +42,9 @@ SELECT :resolution_s, r.ts / :resolution_s * :resolution_s, r.gpu_id, sum(r.n), 
        max(r.throttle_reasons & 64) | max(r.throttle_reasons & 128) | max(r.throttle_reasons & 256) |
        max(r.throttle_reasons & 512) | max(r.throttle_reasons & 1024) | max(r.throttle_reasons & 2048) |
        max(r.throttle_reasons & 4096) | max(r.throttle_reasons & 8192) | max(r.throttle_reasons & 16384) |
-       max(r.throttle_reasons & 32768))
+       max(r.throttle_reasons & 32768)),
+       sum(r.sm_clock_mhz_n), sum(r.sm_clock_mhz_sum), min(r.sm_clock_mhz_min), max(r.sm_clock_mhz_max),
+       sum(r.throttled_n)
   FROM gpu_rollups AS r
  WHERE r.resolution_s = :finer_s AND r.ts >= :from_ts AND r.ts < :to_ts
  GROUP BY r.ts / :resolution_s, r.gpu_id;

@@ -52,7 +52,7 @@ INSERT INTO gpu_samples (ts, gpu_id, utilization_percent, memory_utilization_per
   memory_free_mib, temperature_celsius, power_mw, power_limit_mw, sm_clock_mhz, memory_clock_mhz, throttle_reasons)
 SELECT ts, g.id, CAST(95 * load * ((ts * 2654435761 + g.id * 40503) % 100) / 100 AS INTEGER), CAST(40 * load AS INTEGER),
        24576, 14000 + g.id * 700, 10576 - g.id * 700, CAST(38 + 35 * load AS INTEGER), CAST(60000 + 220000 * load AS INTEGER),
-       350000, 1695, 9751, 0
+       350000, 1755 - CAST(180 * load AS INTEGER), 9751, iif(load > 0.9 AND ts % 900 < 300, 4, 0)
   FROM busy, gpus AS g;
 
 -- name: insert_instance
