@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
+import os
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import zoneinfo
 from pathlib import Path
 
 import bench
-from munin_yardstick import SERVICES, Munin, unpack
+from munin_yardstick import Munin, unpack
 
 from llamaagent.base.clock import ManualClock, SystemClock
 from llamaagent.domain.settings import Settings
@@ -101,24 +103,23 @@ def _pages(one: Bench) -> None:
         whole.append(one.build(database, "whole", fresh=True, now=now))
         quiet.append(one.build(database, "whole", now=now))
         cold.append(one.build(database, "png", pictures="all", fresh=True, now=now, sections=()))
-    share = SERVICES / charts
-    print(f"{charts} charts, scaled to {SERVICES}; {few} PNGs of a page, scaled to {SERVICES}")
-    print(f"munin-graph: {statistics.median(graph):.3f} s for {SERVICES}\n")
+    graphs = one.munin.graphs
+    print(f"{charts} SVG charts, {few} PNGs; munin-graph: {statistics.median(graph):.3f} s for {graphs}\n")
     print(f"{'what':<58} {'ratio':>9} {'gate':>8}")
 
-    def beside_graph(what: str, ours: list[float], share: float, gate: float) -> None:
-        ratios = [mine * share / theirs for mine, theirs in zip(ours, graph, strict=True)]
+    def beside_graph(what: str, ours: list[float], drawn: int, gate: float) -> None:
+        ratios = [mine / drawn / (theirs / graphs) for mine, theirs in zip(ours, graph, strict=True)]
         one.tell(what, statistics.median(ratios), gate)
 
-    beside_graph("pages with 20 SVG charts / munin-graph of 20", page, share, 0.30)
-    beside_graph("the whole site with 20 SVG charts / the same", whole, share, 0.40)
-    beside_graph("20 PNGs, cold / the same", cold, SERVICES / few, 2.5)
+    beside_graph("pages with SVG charts / as many of munin-graph", page, charts, 0.30)
+    beside_graph("the whole site / the same", whole, charts, 0.40)
+    beside_graph("PNGs, cold / the same", cold, few, 2.5)
     pair = [ours / theirs for ours, theirs in zip(quiet, idle, strict=True)]
     one.tell("nothing new / munin-graph with nothing due", statistics.median(pair), 0.2)
-    per_graph = (statistics.median(graph) - statistics.median(idle)) / SERVICES
+    per_graph = (statistics.median(graph) - statistics.median(idle)) / graphs
     one.tell("one more PNG, warm, two sizes at once / one of munin's", _warm(one, database) / per_graph, 1.0)
     zipped = sum(len(gzip.compress(path.read_bytes())) for path in (one.folder / "whole").rglob("*.html"))
-    one.tell("all pages, gzipped, for 20 charts", zipped * share / 1024, 60, " KiB")
+    one.tell("all pages, gzipped, for 20 charts", zipped * 20 / charts / 1024, 60, " KiB")
     stamps = {path: path.stat().st_mtime_ns for path in (one.folder / "whole").rglob("*")}
     one.build(database, "whole", now=now)
     rewritten = sum(path.stat().st_mtime_ns != at for path, at in stamps.items())
@@ -178,7 +179,7 @@ def _five_minutes(one: Bench) -> None:
     folder = one.folder / "agent"
     folder.mkdir()
     environment, agent = bench.make_environment(folder), bench.find_agent()
-    munin = Munin(one.munin.root, one.folder, plugins=True)
+    munin = one.munin
     try:
         bench.make_site(folder, "embedded")
         bench.run([*agent, "run", "--once", "--wait"], folder, environment)
@@ -197,15 +198,51 @@ def _five_minutes(one: Bench) -> None:
                 munin.graph(due=True),
             ]
             theirs.append(sum(spent))
-        pair = [(pass_ + build) / his for pass_, build, his in zip(passing, building, theirs, strict=True)]
+        looping = 5 * _pass_of_loop(agent, folder, environment)
         print(
-            f"five passes {statistics.median(passing):.3f} s, the report {statistics.median(building):.3f} s, "
+            f"five passes {statistics.median(passing):.3f} s under cron, {looping:.3f} s in the loop, "
+            f"the report {statistics.median(building):.3f} s; "
             f"munin-update with plugins, limits, html and graph {statistics.median(theirs):.3f} s"
         )
-        one.tell("five passes and a report / munin's five minutes", statistics.median(pair[1:] or pair), 0.15)
+        for how, spent in (("of the loop", [looping] * one.pairs), ("under cron", passing)):
+            pair = [(mine + build) / his for mine, build, his in zip(spent, building, theirs, strict=True)]
+            what = f"five passes {how} and a report / munin's five minutes"
+            one.tell(what, statistics.median(pair[1:] or pair), 0.15)
     finally:
-        munin.close()
         bench.run([*agent, "stop", "--all", "-q"], folder, environment)
+
+
+def _pass_of_loop(agent: list[str], folder: Path, environment: dict[str, str]) -> float:
+    """CPU seconds of one pass of `llamaagent run`, the mean of thirty."""
+    with (folder / "llamaagent.yaml").open("a", encoding="utf-8") as file:
+        file.write("interval: 1s\n")
+    tick = os.sysconf("SC_CLK_TCK")
+    process = subprocess.Popen([*agent, "run", "-q"], cwd=folder, env=environment)
+    database = open_database(str(folder / "data" / "llamaagent" / "llamaagent.db"), write=False)
+
+    def samples() -> int:
+        return int(next(iter(database.execute("SELECT count(*) FROM system_samples")))[0])
+
+    def spent_s() -> float:
+        fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / tick
+
+    def wait(number: int) -> None:
+        until = time.monotonic() + 120
+        while samples() < number:
+            if time.monotonic() > until or process.poll() is not None:
+                raise SystemExit("the loop does not pass")
+            time.sleep(0.05)
+
+    try:
+        wait(samples() + 3)
+        first, before = samples(), spent_s()
+        wait(first + 30)
+        return (spent_s() - before) / (samples() - first)
+    finally:
+        process.terminate()
+        process.wait()
+        database.close()
 
 
 def main() -> int:

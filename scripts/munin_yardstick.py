@@ -1,8 +1,8 @@
 """Munin's five minutes, as the yardstick of bench_report.py: Debian's packages, unpacked, not installed.
 
-They lie in .cache/munin. A node is served from here: it answers for twenty services by itself, or runs Munin's own
-plugins for each question, as munin-node does (without the process that munin-node forks for it). The archives (RRD)
-hold two days of a noisy load. What is measured is CPU time of whole processes, started as cron starts them.
+They lie in .cache/munin. A node is served from here that runs Munin's own plugins for each question, as munin-node
+does (without the process that munin-node forks for it). The archives (RRD) hold two days of a noisy load. What is
+measured is CPU time of whole processes, started as cron starts them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import ClassVar
 
 PACKAGES = [
     "munin",
@@ -40,7 +39,6 @@ PACKAGES = [
     "liburi-perl",
     "libtimedate-perl",
 ]
-SERVICES, FIELDS = 20, ("first", "second")
 PLUGINS = [
     "cpu",
     "df",
@@ -63,6 +61,11 @@ PLUGINS = [
     "users",
     "vmstat",
 ]  # of those that a fresh Debian has running, twenty
+_SAID = {
+    "cap": "cap multigraph dirtyconfig",
+    "nodes": "bench.example\n.",
+    "list": " ".join(PLUGINS),
+}
 PERIOD_S = 300
 _ARCHIVES = [
     f"RRA:{kind}:0.5:{step}:{rows}" for kind in ("AVERAGE", "MIN", "MAX")
@@ -70,53 +73,30 @@ _ARCHIVES = [
 ]  # fmt: skip
 
 
-class _Node(socketserver.StreamRequestHandler):
-    """What munin-node says, as far as munin-update asks."""
-
-    names: ClassVar[list[str]] = [f"service{number}" for number in range(SERVICES)]
-
-    def handle(self) -> None:
-        self._say("# munin node at bench.example")
-        for line in self.rfile:
-            word, _, rest = line.decode().strip().partition(" ")
-            if word == "quit":
-                return
-            if word == "cap":
-                self._say("cap multigraph dirtyconfig")
-            elif word == "nodes":
-                self._say("bench.example\n.")
-            elif word == "list":
-                self._say(" ".join(self.names))
-            elif word in {"config", "fetch"}:
-                self._say(f"{self.told(word, rest)}\n.")
-            else:
-                self._say("# unknown\n.")
-
-    def told(self, word: str, rest: str) -> str:
-        """The answer for a service."""
-        if word == "fetch":
-            return "\n".join(f"{name}.value {50 + number:.3f}" for number, name in enumerate(FIELDS))
-        lines = [f"graph_title {rest}", "graph_vlabel units", "graph_category bench"]
-        return "\n".join([*lines, *(f"{name}.label {name}" for name in FIELDS)])
-
-    def _say(self, text: str) -> None:
-        self.wfile.write(f"{text}\n".encode())
-
-
-def plugin_node(root: Path, state: Path) -> type[_Node]:
-    """A node that runs Munin's plugins for its answers."""
+def make_node(root: Path, state: Path) -> type[socketserver.StreamRequestHandler]:
+    """What munin-node says, as far as munin-update asks; its plugins answer."""
     libraries = root / "usr/share/munin"
     env = {**os.environ, "MUNIN_LIBDIR": str(libraries), "PERL5LIB": str(root / "usr/share/perl5"),
            "MUNIN_PLUGSTATE": str(state), "MUNIN_STATEFILE": str(state / "plugins"), "LC_ALL": "C"}  # fmt: skip
 
-    class Running(_Node):
-        names: ClassVar[list[str]] = PLUGINS
+    class Node(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.say("# munin node at bench.example")
+            for line in self.rfile:
+                word, _, rest = line.decode().strip().partition(" ")
+                if word == "quit":
+                    return
+                if word in {"config", "fetch"}:
+                    words = [str(libraries / "plugins" / rest), *(["config"] if word == "config" else [])]
+                    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+                    self.say(f"{done.stdout.rstrip()}\n.")
+                else:
+                    self.say(_SAID.get(word, "# unknown\n."))
 
-        def told(self, word: str, rest: str) -> str:
-            words = [str(libraries / "plugins" / rest), *(["config"] if word == "config" else [])]
-            return subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout.rstrip()
+        def say(self, text: str) -> None:
+            self.wfile.write(f"{text}\n".encode())
 
-    return Running
+    return Node
 
 
 def unpack(cache: Path) -> Path | None:
@@ -136,13 +116,11 @@ def unpack(cache: Path) -> Path | None:
 
 
 class Munin:
-    """A master with one node of twenty services, in a folder of its own. plugins: they are Munin's own plugins."""
+    """A master with one node, in a folder of its own. graphs: how many it draws of a day."""
 
-    def __init__(self, root: Path, folder: Path, *, plugins: bool = False) -> None:
-        self.root, self._plugins = root, plugins
-        self._state = folder / ("munin-plugins" if plugins else "munin")
-        node = plugin_node(root, self._state / "run") if plugins else _Node
-        self._node = socketserver.ThreadingTCPServer(("127.0.0.1", 0), node)
+    def __init__(self, root: Path, folder: Path) -> None:
+        self._root, self._state, self.graphs = root, folder / "munin", 0
+        self._node = socketserver.ThreadingTCPServer(("127.0.0.1", 0), make_node(root, self._state / "run"))
         self._node.daemon_threads = True
         threading.Thread(target=self._node.serve_forever, daemon=True).start()
         folder.chmod(0o755)
@@ -163,7 +141,7 @@ class Munin:
         self._node.server_close()
 
     def _write_settings(self) -> None:
-        state, share = self._state, self.root / "etc/munin"
+        state, share = self._state, self._root / "etc/munin"
         (state / "munin.conf").write_text(
             f"dbdir {state}/db\nhtmldir {state}/www\nlogdir {state}/log\nrundir {state}/run\n"
             f"tmpldir {share}/templates\nstaticdir {share}/static\ngraph_strategy cron\nhtml_strategy cron\n"
@@ -173,8 +151,8 @@ class Munin:
 
     def run(self, program: str, *words: str, ready: bool = False) -> float:
         """CPU seconds of one program, started as cron starts it. ready: its failure ends the bench."""
-        libraries = [*self.root.glob("usr/lib/*-linux-gnu*/perl5/*"), self.root / "usr/share/perl5"]
-        native = [str(path) for path in self.root.glob("usr/lib/*-linux-gnu*") if path.is_dir()]
+        libraries = [*self._root.glob("usr/lib/*-linux-gnu*/perl5/*"), self._root / "usr/share/perl5"]
+        native = [str(path) for path in self._root.glob("usr/lib/*-linux-gnu*") if path.is_dir()]
         env = {
             **os.environ,
             "PERL5LIB": ":".join(map(str, libraries)),
@@ -183,7 +161,7 @@ class Munin:
         }
         argv = [
             "perl",
-            str(self.root / "usr/share/munin" / program),
+            str(self._root / "usr/share/munin" / program),
             f"--config={self._state}/munin.conf",
             *words,
         ]
@@ -203,7 +181,7 @@ class Munin:
         return self.run("munin-update", ready=True)
 
     def graph(self, *, due: bool) -> float:
-        """Draw the day graphs of the twenty services; due: none of them is there yet."""
+        """Draw the day graphs; due: none of them is there yet."""
         wanted = self._state / "db" / "graphs"  # what munin-html linked to
         day = [line for line in wanted.read_text().splitlines() if line.endswith("-day.png")]
         wanted.write_text("".join(f"{line}\n" for line in day))
@@ -211,22 +189,20 @@ class Munin:
             for picture in (self._state / "www").rglob("*.png"):
                 picture.unlink()
         spent = self.run("munin-graph", "--cron", ready=True)
-        drawn = len(list((self._state / "www").rglob("*-day.png")))
-        if drawn < SERVICES:
-            raise SystemExit(f"munin-graph drew {drawn} graphs instead of {SERVICES}")
+        self.graphs = len(list((self._state / "www").rglob("*-day.png")))
+        if self.graphs < len(PLUGINS):
+            raise SystemExit(f"munin-graph drew {self.graphs} graphs of {len(PLUGINS)} plugins")
         return spent
 
     def _fill(self) -> None:
         """Put two days of a noisy load in the place of the archives that the first poll made."""
         now = int(time.time()) // PERIOD_S * PERIOD_S
         begin = now - 2 * 86400
-        env = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, self.root.glob("usr/lib/*-linux-gnu*")))}
-        tool = str(self.root / "usr/bin/rrdtool")
+        env = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, self._root.glob("usr/lib/*-linux-gnu*")))}
+        tool = str(self._root / "usr/bin/rrdtool")
         archives = sorted((self._state / "db").rglob("*.rrd"))
-        if not self._plugins and len(archives) != SERVICES * len(FIELDS):
-            raise SystemExit(
-                f"munin-update made {len(archives)} archives: {list((self._state / 'log').iterdir())}"
-            )
+        if len(archives) < len(PLUGINS):
+            raise SystemExit(f"munin-update made {archives}: {list((self._state / 'log').iterdir())}")
         for path in archives:
             owner = path.stat()
             path.unlink()
@@ -257,11 +233,16 @@ def main() -> int:
         return 69
     with tempfile.TemporaryDirectory() as folder:
         munin = Munin(root, Path(folder))
-        print("update", munin.update(), "graph 20", munin.graph(due=True), "idle", munin.graph(due=False))
-        munin.close()
-        munin = Munin(root, Path(folder), plugins=True)
-        print("with plugins: update", munin.update(), "limits", munin.run("munin-limits"), end=" ")
-        print("html", munin.run("munin-html"), "graph", munin.graph(due=True))
+        print(
+            "update",
+            munin.update(),
+            "limits",
+            munin.run("munin-limits"),
+            "html",
+            munin.run("munin-html"),
+            end=" ",
+        )
+        print("graph", munin.graph(due=True), "of", munin.graphs, "idle", munin.graph(due=False))
         munin.close()
     return 0
 
