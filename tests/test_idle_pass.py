@@ -40,7 +40,7 @@ cli.run cli.publishing
 collect collect.answer collect.cpu collect.disk collect.drmcards collect.files collect.gpu collect.http collect.instance
 collect.load collect.memory collect.metrics collect.network collect.process collect.system
 domain.probe domain.sample domain.sight
-launch.exits launch.listeners launch.process
+launch.exits launch.listeners launch.process launch.sockdiag
 reconcile.context reconcile.decide reconcile.health reconcile.joining reconcile.observe reconcile.passes
 reconcile.probing reconcile.problems reconcile.record reconcile.retiring reconcile.stall reconcile.subjects
 reconcile.usage reconcile.wayin

@@ -232,10 +232,31 @@ def test_ten_profiles_are_recalled_within_milliseconds(folder: Folder) -> None:
         folder.write(
             f"profiles/p{n}.yaml", "model: m\nargs: {c: 8192, temp: 0.7}\nsecrets: {api-key: {env: K}}\n"
         )
-    cached(folder)
+    for interval in ("1s", "2s"):
+        cached(folder, LLAMAAGENT_INTERVAL=interval)
     spent = []
-    for _ in range(15):
+    for turn in range(15):  # in turns, so that none is the one that this process recalled last
         begin = time.process_time()
-        cached(folder)
+        cached(folder, LLAMAAGENT_INTERVAL=f"{turn % 2 + 1}s")
         spent.append(time.process_time() - begin)
     assert sorted(spent)[7] < 0.01  # 1 ms on an idle machine
+
+
+def test_a_process_that_asks_again_is_given_the_very_same_until_something_changes(folder: Folder) -> None:
+    """As the loop does in each pass."""
+    path = folder.write("profiles/a.yaml", "model: m\n")
+    age(folder)
+    cached(folder)
+    first = cached(folder)
+    assert cached(folder) is first
+    path.write_text("model: n\n")
+    assert cached(folder).profiles != first.profiles
+    age(folder)
+    cached(folder)
+    second = cached(folder)
+    assert second is cached(folder)
+    assert second != first
+    (entry,) = entries(folder)
+    entry.write_bytes(entry.read_bytes()[:-2])  # damaged: what is in mind is not believed beyond its file
+    assert cached(folder) is not second
+    assert cached(folder).profiles == second.profiles

@@ -13,6 +13,7 @@ import os
 import stat
 
 import llamaagent
+from llamaagent.base.record import NamedTuple
 from llamaagent.config.document import profile_from_document
 from llamaagent.config.files import FolderState, is_young, signature
 from llamaagent.config.site import Site
@@ -49,13 +50,36 @@ def key_of(
     return json.dumps([*parts, relevant, shape, code()], sort_keys=True)
 
 
+class _Recalled(NamedTuple):
+    """What a file of the cache held when it was last read by this process. entry: without the site's own row."""
+
+    body: bytes
+    entry: dict[str, Any]
+    site: Site
+
+
+_recalled: dict[
+    str, _Recalled
+] = {}  # path -> the last one: the loop asks for the same site in each of its passes
+
+
 def recall(folder: str, key: str, now: int) -> Site | None:
     """The remembered site if nothing has changed since, else None. Never raises."""
+    path = _path(folder, key)
     try:
-        entry = json.loads(fetch(_path(folder, key)))
-        return _site(entry["site"]) if entry["key"] == key and _unchanged(entry, now) else None
+        body = fetch(path)
+        known = _recalled.get(path)
+        if known is not None and known.body == body:
+            return known.site if known.entry["key"] == key and _unchanged(known.entry, now) else None
+        entry = json.loads(body)
+        if entry["key"] != key or not _unchanged(entry, now):
+            return None
+        site = _site(entry.pop("site"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    _recalled.clear()
+    _recalled[path] = _Recalled(body, entry, site)
+    return site
 
 
 def keep(folder: str, key: str, site: Site, places: Places) -> None:

@@ -1,8 +1,8 @@
 """Who listens on a port: one of ours, a stranger, or nobody.
 
 Health answered on a port says nothing about whose answer it was, so the socket's inode is compared with
-what the processes hold. Source: /proc/net/tcp and tcp6 (proc_net(5)), where the kernel prints the listening
-sockets before all others, so that a busy host costs no more than a quiet one; and /proc/PID/fd.
+what the processes hold. Source: sock_diag(7), else /proc/net/tcp and tcp6 (proc_net(5)), where the kernel prints the
+listening sockets before all others; and /proc/PID/fd.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 
 from llamaagent.base.record import NamedTuple
 from llamaagent.launch.identity import LINUX, pids, read_small
+from llamaagent.launch.sockdiag import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +89,20 @@ def _state(wanted: Endpoint, sockets: Sequence[Listener], paths: HostPaths) -> s
 
 def listeners(ports: Iterable[int] | None, paths: HostPaths = LINUX) -> list[Listener] | None:
     """Listening TCP sockets on these ports (None: on any); None where the kernel does not say."""
+    if paths == LINUX:
+        told = listening()
+        if told is not None:
+            some = None if ports is None else frozenset(ports)
+            return [
+                Listener(_kernel_form(one.address), one.port, one.inode)
+                for one in told
+                if some is None or one.port in some
+            ]
+    return _written(ports, paths)
+
+
+def _written(ports: Iterable[int] | None, paths: HostPaths) -> list[Listener] | None:
+    """The same as /proc tells it."""
     wanted = {} if ports is None else {f"{port:04X}".encode(): port for port in ports}
     found: list[Listener] = []
     known = False
