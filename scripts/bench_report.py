@@ -112,7 +112,7 @@ def _pages(one: Bench) -> None:
         one.tell(what, statistics.median(ratios), gate)
 
     beside_graph("pages with SVG charts / as many of munin-graph", page, charts, 0.30)
-    beside_graph("the whole site / the same", whole, charts, 0.40)
+    beside_graph("the whole site / the same", whole, charts, 0.35)
     beside_graph("PNGs, cold / the same", cold, few, 2.5)
     pair = [ours / theirs for ours, theirs in zip(quiet, idle, strict=True)]
     one.tell("nothing new / munin-graph with nothing due", statistics.median(pair), 0.2)
@@ -204,10 +204,10 @@ def _five_minutes(one: Bench) -> None:
             f"the report {statistics.median(building):.3f} s; "
             f"munin-update with plugins, limits, html and graph {statistics.median(theirs):.3f} s"
         )
-        for how, spent in (("of the loop", [looping] * one.pairs), ("under cron", passing)):
+        for how, spent, gate in (("of the loop", [looping] * one.pairs, 0.15), ("under cron", passing, 0.35)):
             pair = [(mine + build) / his for mine, build, his in zip(spent, building, theirs, strict=True)]
             what = f"five passes {how} and a report / munin's five minutes"
-            one.tell(what, statistics.median(pair[1:] or pair), 0.15)
+            one.tell(what, statistics.median(pair[1:] or pair), gate)
     finally:
         bench.run([*agent, "stop", "--all", "-q"], folder, environment)
 
