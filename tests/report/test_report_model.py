@@ -14,7 +14,7 @@ from small_database import CARD, NOW, add_launch, add_revision, add_samples, ins
 from llamaagent.report.definitions import read_definitions
 from llamaagent.report.paths import read_site_file
 from llamaagent.report.reading import read_report
-from llamaagent.report.series import choose_window
+from llamaagent.report.series import choose_window, read_columns, span_window
 from llamaagent.report.words import State
 from llamaagent.sql import statements
 from llamaagent.store.connect import open_database
@@ -264,5 +264,32 @@ def test_statements_read_views_only(db: Connection) -> None:
 def _bindings(text: str) -> dict[str, object]:
     names = {word.lstrip(":").rstrip(",;)") for word in text.split() if ":" in word}
     known = {"from_ts": 0, "to_ts": 1, "bucket_s": 300, "limit": 1, "profile": "x"}
-    known |= {"model_path": "/m", "resolution_s": 300}
+    known |= {"model_path": "/m", "resolution_s": 300, "now_ts": 1}
     return {name: value for name, value in known.items() if name in names or name == "bucket_s"}
+
+
+@pytest.mark.parametrize(("passed_s", "rate"), [(120, 2.0), (240, 2.0), (20, 1.0), (1, 0.0), (0, None)])
+def test_the_bucket_of_now_is_no_fall_and_one_request_no_peak(
+    db: Connection, passed_s: int, rate: float | None
+) -> None:
+    """Two requests a minute, looked at while five minutes are not over."""
+    begin = NOW // 300 * 300
+    insert(db, "gpus", uuid=CARD, first_seen_ts=begin, last_seen_ts=begin)
+    for ts in range(begin - 600, begin + passed_s, 30):
+        fields = {"profile": "alpha", "prompt_tokens": 300, "generated_tokens": 600, "total_tokens": 900}
+        insert(db, "generations", ts=ts + 5, **fields)
+    add_samples(db, add_launch(db, "alpha"), first=begin - 600, last=begin + passed_s)
+    db.execute("DELETE FROM generations WHERE ts > ?", (begin + passed_s,))
+    window = span_window(begin - 86_400, begin + 300)
+    definitions = read_definitions(read_site_file("charts.toml"))
+    for page, column, share in (
+        ("profile", "requests_per_minute", 1),
+        ("requests", "requests_per_minute", 1),
+        ("requests", "generated_per_s", 10),
+        ("requests", "prompt_per_s", 5),
+    ):
+        now = begin + passed_s
+        (found,) = read_columns(db, definitions, page, statements("report"), window, now).values()
+        means = [point.mean for point in found[column]]
+        assert means[:2] == [2.0 * share] * 2
+        assert means[2:] == ([] if rate is None else [rate * share])

@@ -14,7 +14,7 @@ from llamaagent.domain.plan import Arithmetic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from llamaagent.domain.settings import ProjectLimits
 
@@ -150,10 +150,11 @@ def figures(excess: Excess) -> tuple[Arithmetic, ...]:
     return (*made, Arithmetic(f"{name}_used_by{unit}", by or "nobody"))
 
 
-def users_text(resource: str, uses: Iterable[Use]) -> str:
-    """Who uses it, the most first: `alpha 60, beta 40`."""
+def users_text(resource: str, uses: Iterable[Use], write: Callable[[str, int], str] | None = None) -> str:
+    """Who uses it, the most first: `alpha 60, beta 40`. write: how an amount is written, default as the settings do."""
     ordered = sorted(uses, key=lambda use: (-use.amount, use.who))
-    return ", ".join(f"{use.who} {amount_text(resource, use.amount)}" for use in ordered if use.amount)
+    text = write or amount_text
+    return ", ".join(f"{use.who} {text(resource, use.amount)}" for use in ordered if use.amount)
 
 
 def amount_text(resource: str, amount: int) -> str:

@@ -244,7 +244,7 @@ class Reader:
 
     def columns(self, page: str, window: Window | None = None) -> dict[str, Columns]:
         """All buckets of a kind of page, by subject."""
-        return read_columns(self.db, self.definitions, page, self.sql, window or self.window)
+        return read_columns(self.db, self.definitions, page, self.sql, window or self.window, self.now)
 
     def charts(
         self, page: str, columns: Columns, events: tuple[Event, ...] = (), window: Window | None = None

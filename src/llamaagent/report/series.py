@@ -84,7 +84,12 @@ def _longest(bucket_s: int, period_s: int) -> float:
 
 
 def read_columns(
-    db: Database, definitions: Definitions, page: str, statements: Mapping[str, str], window: Window
+    db: Database,
+    definitions: Definitions,
+    page: str,
+    statements: Mapping[str, str],
+    window: Window,
+    now: int | None = None,
 ) -> dict[str, Columns]:
     """Read all buckets for a kind of page: subject (profile, card, or empty) -> column -> points by time.
 
@@ -92,7 +97,11 @@ def read_columns(
     that is split gives a column `name/part` for each of its parts.
     """
     found: dict[str, Columns] = {}
-    bindings = {**window.bindings(), "bucket_s": window.bucket_s}
+    bindings = {
+        **window.bindings(),
+        "bucket_s": window.bucket_s,
+        "now_ts": window.to_ts if now is None else now,
+    }
     for source in definitions.sources:
         if source.page != page:
             continue

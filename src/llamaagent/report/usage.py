@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llamaagent.base.record import NamedTuple
 from llamaagent.domain.cardtime import Power, Span, card_seconds, energy
 from llamaagent.domain.quota import RESOURCES, Limit, Use, amount_text, limit_text, used, users_text
+from llamaagent.report.figures import format_count
 
 if TYPE_CHECKING:
     from llamaagent.report.reading import Reader
@@ -63,7 +64,7 @@ def _of_project(
             continue  # the first counts nothing; the second would read every sample of a week for a mere remark
         else:
             uses = _windowed(reader, name, resource, window_s)
-            by, amount = users_text(resource, uses), used(uses)
+            by, amount = users_text(resource, uses, _amount), used(uses)
         if limit is None and not amount:
             continue
         found.append(_say(name, resource, amount, limit, by, note))
@@ -78,13 +79,17 @@ def _say(name: str, resource: str, amount: int, limit: Limit | None, by: str, no
     return ProjectUse(
         name,
         resource,
-        amount_text(resource, amount) + note,
+        _amount(resource, amount) + note,
         limit_text(limit) if limit else "none",
         share,
         by,
         limit.origin if limit else "",
         told,
     )
+
+
+def _amount(resource: str, amount: int) -> str:
+    return format_count(amount) if resource == "tokens" else amount_text(resource, amount)
 
 
 def _windowed(reader: Reader, project: str, resource: str, window_s: int) -> tuple[Use, ...]:

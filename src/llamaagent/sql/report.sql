@@ -82,14 +82,16 @@ SELECT profile AS subject, CAST(avg(ts) AS INTEGER) AS ts,
 
 -- name: read_request_buckets
 -- Requests that ended a minute, 0 where a sample was taken and none ended; speeds as the servers printed them. Answers
--- from the cache are no work of a server, here and below.
+-- from the cache are no work of a server, here and below. The bucket of now is divided by what has passed of it, but by no
+-- less than a minute: else every line would fall at its end, or one request would be a peak.
 WITH sampled AS (
     SELECT profile, s.ts / :bucket_s AS bucket, CAST(avg(s.ts) AS INTEGER) AS ts
       FROM v_report_instance AS s
      WHERE s.ts >= :from_ts AND s.ts < :to_ts
      GROUP BY profile, s.ts / :bucket_s
 ), ended AS (
-    SELECT profile, r.ts / :bucket_s AS bucket, CAST(avg(r.ts) AS INTEGER) AS ts, count(*) * 60.0 / :bucket_s AS rate,
+    SELECT profile, r.ts / :bucket_s AS bucket, CAST(avg(r.ts) AS INTEGER) AS ts,
+           count(*) * 60.0 / iif(r.ts / :bucket_s = :now_ts / :bucket_s, max(min(60, :bucket_s), :now_ts % :bucket_s), :bucket_s) AS rate,
            avg(tokens_per_second) AS speed, min(tokens_per_second) AS slowest, max(tokens_per_second) AS fastest,
            avg(prompt_tokens_per_second) AS prompt_speed, min(prompt_tokens_per_second) AS prompt_slowest,
            max(prompt_tokens_per_second) AS prompt_fastest
@@ -119,9 +121,9 @@ WITH sampled AS (
      WHERE s.ts >= :from_ts AND s.ts < :to_ts
      GROUP BY s.ts / :bucket_s
 ), ended AS (
-    SELECT r.ts / :bucket_s AS bucket, CAST(avg(r.ts) AS INTEGER) AS ts, count(*) * 60.0 / :bucket_s AS rate,
-           1.0 * sum(generated_tokens) / :bucket_s AS generated,
-           1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s AS prompt,
+    SELECT r.ts / :bucket_s AS bucket, CAST(avg(r.ts) AS INTEGER) AS ts, count(*) * 60.0 / iif(r.ts / :bucket_s = :now_ts / :bucket_s, max(min(60, :bucket_s), :now_ts % :bucket_s), :bucket_s) AS rate,
+           1.0 * sum(generated_tokens) / iif(r.ts / :bucket_s = :now_ts / :bucket_s, max(min(60, :bucket_s), :now_ts % :bucket_s), :bucket_s) AS generated,
+           1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / iif(r.ts / :bucket_s = :now_ts / :bucket_s, max(min(60, :bucket_s), :now_ts % :bucket_s), :bucket_s) AS prompt,
            100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0) AS cached
       FROM v_generations AS r
      WHERE r.ts >= :from_ts AND r.ts < :to_ts
