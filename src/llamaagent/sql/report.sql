@@ -126,7 +126,7 @@ WITH sampled AS (
            1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / iif(r.ts / :bucket_s = :now_ts / :bucket_s, max(min(60, :bucket_s), :now_ts % :bucket_s), :bucket_s) AS prompt,
            100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0) AS cached
       FROM v_generations AS r
-     WHERE r.ts >= :from_ts AND r.ts < :to_ts
+     WHERE NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts
      GROUP BY r.ts / :bucket_s
 )
 SELECT '' AS subject, coalesce(max(sample_ts), max(end_ts)) AS ts,
@@ -346,7 +346,7 @@ SELECT ts, gpu_id, power_mw, interval_s, memory_total_mib
 -- name: read_project_tokens
 SELECT project, coalesce(profile, '?') AS profile, sum(coalesce(total_tokens, 0)) AS tokens
   FROM v_generations AS r
- WHERE project IS NOT NULL AND r.ts > :from_ts
+ WHERE project IS NOT NULL AND NOT cache_hit AND r.ts > :from_ts
  GROUP BY project, profile;
 
 -- name: read_incidents
