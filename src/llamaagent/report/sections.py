@@ -114,7 +114,7 @@ def read_section(reader: Reader, spec: SectionSpec) -> Section:
             for name, text in spec.statements.items()
             if f"{spec.key}.{name}" not in drawn
         }
-        charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}))
+        charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}), reader.happened.of_all())
     except LlamaAgentError:
         raise
     except Exception as error:
