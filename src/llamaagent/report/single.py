@@ -60,8 +60,13 @@ def build_single(
     return BuildResult(path, 1, 0, 0, (), 1, clock.monotonic() - begin)
 
 
-def one_file(source: Source, now: int, window: tuple[int, int] | None = None) -> bytes:
-    """Read and fill a whole site, and return it as one page. window: a span instead of the day before now."""
+def one_file(
+    source: Source, now: int, window: tuple[int, int] | None = None, written: int | None = None
+) -> bytes:
+    """Read and fill a whole site, and return it as one page.
+
+    window: a span instead of the day before now. written: when states are read that do not belong to it any more.
+    """
     import base64
 
     from llamaagent.report.build import render
@@ -73,7 +78,7 @@ def one_file(source: Source, now: int, window: tuple[int, int] | None = None) ->
     if source.choices.logo is not None:
         content, ending = read_logo(source.choices.logo)
         logo = f"data:{LOGOS[ending]};base64,{base64.b64encode(content).decode()}"
-    look = source.look._replace(single=style, logo=logo)
+    look = source.look._replace(single=style, logo=logo, written_ts=written)
     told = source.read(now, None, window)
     pages = Pages(told.report, told.sections, told.usage, source.zone, look, {})
     made = {path: content for path, content in render(told, pages, look) if path.endswith(".html")}
