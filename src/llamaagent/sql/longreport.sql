@@ -74,7 +74,7 @@ SELECT profile AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts
 -- name: read_request_buckets
 -- Single requests are kept for `retention.generations`: within it requests that ended a minute, 0 where a server was
 -- watched and none ended. Of the time before it the counters of the servers tell the speeds, and nothing the requests.
-WITH kept (from_ts) AS MATERIALIZED (SELECT min(ts) FROM v_generations),
+WITH kept (from_ts) AS MATERIALIZED (SELECT (SELECT ts FROM v_generations ORDER BY ts LIMIT 1)),
 watched AS (
     SELECT profile, s.ts / :bucket_s AS bucket, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
            avg(generation_speed) AS speed, min(generation_speed) AS slowest, max(generation_speed) AS fastest,
@@ -116,7 +116,7 @@ SELECT profile AS subject, coalesce(max(watched_ts), max(ended_ts)) AS ts,
 
 -- name: read_all_request_buckets
 -- All requests together. Of the time before the oldest that is kept, the machine's count and the servers' counters tell.
-WITH kept (from_ts) AS MATERIALIZED (SELECT min(ts) FROM v_generations),
+WITH kept (from_ts) AS MATERIALIZED (SELECT (SELECT ts FROM v_generations ORDER BY ts LIMIT 1)),
 watched AS (
     SELECT s.ts / :bucket_s AS bucket, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts, avg(requests_per_minute) AS rate
       FROM json_each(:parts) AS p
