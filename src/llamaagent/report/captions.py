@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llamaagent.base.record import NamedTuple
 from llamaagent.report.figures import format_quantity
-from llamaagent.report.times import format_day, format_instant, format_time, zone_label
+from llamaagent.report.times import format_day, format_instant, format_time, local, zone_label
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -88,8 +88,8 @@ def alternative(chart: Chart, words: str, zone: dt.tzinfo) -> str:
         return words
     unit = f" in {chart.unit}" if chart.unit else ""
     text = (
-        f"{_kind(chart)} of {chart.title.lower()}{unit}, {format_day(chart.from_ts, zone)} "
-        f"{format_time(chart.from_ts, zone)} to {format_day(chart.to_ts, zone)} "
+        f"{_kind(chart)} of {chart.title.lower()}{unit}, {_day(chart.from_ts, chart, zone)} "
+        f"{format_time(chart.from_ts, zone)} to {_day(chart.to_ts, chart, zone)} "
         f"{format_time(chart.to_ts, zone)} "
         f"{zone_label(chart.from_ts, chart.to_ts, zone)}. {words}"
     )
@@ -107,7 +107,14 @@ def _moment(ts: int, chart: Chart, zone: dt.tzinfo) -> str:
     if not _long(chart):
         return format_time(ts, zone)
     days = (chart.to_ts - chart.from_ts) / 86400
-    return format_day(ts, zone) if days > 62 else format_instant(ts, zone, chart.to_ts)
+    if days > 62:
+        return _day(ts, chart, zone)
+    return format_instant(ts, zone, chart.to_ts)
+
+
+def _day(ts: int, chart: Chart, zone: dt.tzinfo) -> str:
+    """The day, with its year where that is not the one in which the chart ends: a year's two ends look alike."""
+    return format_day(ts, zone, year=local(ts, zone).year != local(chart.to_ts, zone).year)
 
 
 def _long(chart: Chart) -> bool:

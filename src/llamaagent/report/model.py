@@ -35,6 +35,15 @@ class Stretch(NamedTuple):
     words: str
 
 
+class Life(NamedTuple):
+    """A profile's life as it is drawn, from from_ts to to_ts. since: its first launch, where that is within."""
+
+    stretches: tuple[Stretch, ...] = ()
+    from_ts: int = 0
+    to_ts: int = 0
+    since: str = ""
+
+
 class Revision(NamedTuple):
     """A content of a profile, and what differs from the one before: (key, before, after)."""
 
@@ -65,7 +74,7 @@ class ProfilePage(NamedTuple):
     requests: tuple[rows.RequestRow, ...]
     totals: rows.TotalsRow
     distributions: tuple[rows.Distribution, ...]
-    life: tuple[Stretch, ...] = ()
+    life: Life = Life()
     spark: tuple[Point | None, ...] = ()
     histograms: tuple[rows.HistogramRow, ...] = ()
     history: History = History()
@@ -141,4 +150,4 @@ class LongPage(NamedTuple):
     subject: str
     window: Window
     charts: Charts
-    life: tuple[Stretch, ...] = ()
+    life: Life = Life()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llamaagent.report.charts import Point
-    from llamaagent.report.model import Stretch
+    from llamaagent.report.model import Life
     from llamaagent.report.rows import HistogramRow
     from llamaagent.report.series import Window
 
@@ -23,18 +23,18 @@ _BAR, _FOOT = 18, 18  # CSS pixels: the line, the times below it
 _TALL = 72
 
 
-def draw_life(stretches: Sequence[Stretch], window: Window, zone: dt.tzinfo) -> str:
+def draw_life(life: Life, window: Window, zone: dt.tzinfo) -> str:
     """When a profile loaded and ran, on the time axis of the charts below it."""
     span = window.to_ts - window.from_ts
     parts = []
-    for one in stretches:
+    for one in life.stretches:
         x, width = 100 * (one.from_ts - window.from_ts) / span, 100 * (one.to_ts - one.from_ts) / span
         place = f'x="{x:.5g}%" width="{max(width, 0.15):.5g}%" height="{_BAR}"'
         parts.append(f'<rect class="{one.tone}" {place}><title>{escape(one.words)}</title></rect>')
     for tick, kind in label_times(window.from_ts, window.to_ts, zone):
         place = f'x="{100 * (tick.ts - window.from_ts) / span:.5g}%" y="{_BAR + _FOOT - 4}"'
         parts.append(f'<text class="{kind}" {place}>{tick.label}</text>')
-    label = escape(f"Life line. {say_life(stretches, window)}")
+    label = escape(f"Life line. {say_life(life)}")
     ground = f'<rect class="ground" width="100%" height="{_BAR}"/>'
     return (
         f'<svg class="life" role="img" aria-label="{label}" width="100%" height="{_BAR + _FOOT}">'
