@@ -10,6 +10,8 @@ from llamaagent.report.charts import Chart, Point
 from llamaagent.report.definitions import ChartSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llamaagent.report.periods import Period
     from llamaagent.report.series import Window
 
@@ -121,6 +123,27 @@ class GpuPage(NamedTuple):
     xids: tuple[tuple[int, int, str], ...] = ()  # when, which, what the driver said
 
 
+class StoredTable(NamedTuple):
+    """A table that grows. None: not known, or nothing in it. kept_by: the setting that says how long rows are kept."""
+
+    name: str
+    row_count: int | None
+    size_bytes: int | None
+    from_ts: int
+    to_ts: int
+    kept: str
+    kept_by: str | None
+
+
+class Stored(NamedTuple):
+    """What the database holds. rest_bytes: of all other tables. noted_ts: when this was counted, None = now."""
+
+    tables: tuple[StoredTable, ...] = ()
+    rest_bytes: int | None = None
+    noted_ts: int | None = None
+    rollups_kept: Mapping[int, str] = {}
+
+
 class Report(NamedTuple):
     """Everything that the pages show."""
 
@@ -140,6 +163,7 @@ class Report(NamedTuple):
     changes: tuple[rows.ChangeRow, ...] = ()
     periods: tuple[Period, ...] = ()
     incidents: tuple[rows.IncidentRow, ...] = ()
+    stored: Stored = Stored()
 
 
 class LongPage(NamedTuple):

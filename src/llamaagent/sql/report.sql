@@ -371,3 +371,14 @@ SELECT c.id, c.ts, c.kind, c.profile, c.detail
  WHERE c.ts >= :from_ts
  ORDER BY c.ts DESC, c.id
  LIMIT :limit;
+
+-- name: read_tables
+-- Not their rows: to count those would read the whole file.
+SELECT name, from_ts, to_ts, kept_by FROM v_table_reach;
+
+-- name: read_table_sizes
+-- What upkeep noted of rows and bytes, and how large the file is now.
+SELECT table_sizes, page_count * page_size FROM v_upkeep, pragma_page_count, pragma_page_size;
+
+-- name: read_table_rows
+SELECT name, row_count FROM v_table_reach;
