@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llamaagent.report.escaping import escape
-from llamaagent.report.figures import format_number
+from llamaagent.report.figures import format_number, format_quantity
 from llamaagent.report.lives import say_life
 from llamaagent.report.spreads import BINS
 from llamaagent.report.svg import label_times, relative
@@ -42,11 +42,14 @@ def draw_life(life: Life, window: Window, zone: dt.tzinfo) -> str:
     )
 
 
-def draw_spark(points: Sequence[Point | None], label: str) -> str:
-    """A line as small as a word; an empty string without data. label: what it shows."""
-    highest = max((point.mean for point in points if point), default=None)
-    if highest is None:
+def draw_spark(points: Sequence[Point | None], label: str, unit: str = "") -> str:
+    """A line as small as a word; an empty string without data. label: what it shows; its figures are added."""
+    means = [point.mean for point in points if point]
+    if not means:
         return ""
+    highest = max(means)
+    named = (("lowest", min(means)), ("highest", highest), ("latest", means[-1]))
+    told = ", ".join(f"{name} {format_quantity(value, unit)}" for name, value in named)
     runs: list[list[tuple[int, int]]] = [[]]
     for index, point in enumerate(points):
         if point is None:
@@ -56,8 +59,8 @@ def draw_spark(points: Sequence[Point | None], label: str) -> str:
             runs[-1].append((index * 2, level))
     path = "".join(relative(run) for run in runs if run)
     return (
-        f'<svg class="spark" role="img" aria-label="{escape(label)}" viewBox="0 0 {2 * len(points)} 24" '
-        f'preserveAspectRatio="none"><path class="s0" d="{path}"/></svg>'
+        f'<svg class="spark" role="img" aria-label="{escape(label)}: {escape(told)}" '
+        f'viewBox="0 0 {2 * len(points)} 24" preserveAspectRatio="none"><path class="s0" d="{path}"/></svg>'
     )
 
 
