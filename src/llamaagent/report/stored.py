@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Sizes = Mapping[str, tuple[int | None, int | None]]  # table -> rows, bytes
 
-_SMALL_BYTES = 8 * 1024 * 1024  # up to here all pages are read in some milliseconds
+_SMALL_BYTES = 4 * 1024 * 1024  # up to here all pages are read in some milliseconds
 _ROLLUPS = "rollups_"
 
 
