@@ -1208,9 +1208,10 @@ SELECT
     (SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'backup_next_ts') AS backup_next_ts,
     (SELECT CAST(value AS INTEGER) FROM metadata WHERE key = 'report_ts') AS report_ts,
     (SELECT max(version) FROM schema_version) AS schema_version,
-    (SELECT max(applied_ts) FROM schema_version) AS migrated_ts;
+    (SELECT max(applied_ts) FROM schema_version) AS migrated_ts,
+    (SELECT value FROM metadata WHERE key = 'table_sizes') AS table_sizes;
 
--- The tables that grow, with what the oldest and the newest row tell of.
+-- The tables that grow, with what the oldest and the newest row tell of. Only who asks for row_count has them counted.
 CREATE VIEW v_table_reach AS
 SELECT * FROM (
     SELECT 'system_samples' AS name, (SELECT count(*) FROM system_samples) AS row_count,
@@ -1232,6 +1233,12 @@ SELECT * FROM (
     SELECT 'decisions', (SELECT count(*) FROM decisions),
            (SELECT min(ts) FROM decisions), (SELECT max(last_ts) FROM decisions), NULL
     UNION ALL
+    SELECT 'health_checks', (SELECT count(*) FROM health_checks),
+           (SELECT min(ts) FROM health_checks), (SELECT max(ts) FROM health_checks), NULL
+    UNION ALL
+    SELECT 'log_tails', (SELECT count(*) FROM log_tails),
+           (SELECT min(ts) FROM log_tails), (SELECT max(ts) FROM log_tails), 'retention.logs'
+    UNION ALL
     SELECT 'instances', (SELECT count(*) FROM instances),
            (SELECT min(created_ts) FROM instances), (SELECT max(since_ts) FROM instances), NULL
-) WHERE row_count > 0;
+) WHERE from_ts IS NOT NULL;

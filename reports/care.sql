@@ -6,9 +6,6 @@ SELECT last_backup ->> '$.ts' AS backup_ts, last_backup ->> '$.path' AS backup_p
        migrated_ts, page_count * page_size AS size_bytes, freelist_count * page_size AS free_bytes
   FROM v_upkeep, pragma_page_count, pragma_page_size, pragma_freelist_count;
 
--- name: tables
-SELECT name, row_count, from_ts, to_ts, kept_by FROM v_table_reach ORDER BY row_count DESC, name;
-
 -- name: rollups
 SELECT resolution_s, from_ts, to_ts FROM v_rollups WHERE resolution_s > 0 ORDER BY resolution_s;
 

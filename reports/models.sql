@@ -2,8 +2,8 @@
 -- Model files on disk, and who uses them.
 
 -- name: files
-SELECT filename, path, size_bytes, architecture, quantization, parameter_count, context_length, last_used_at,
-       missing_ts, favorite,
+SELECT filename, path, size_bytes, architecture, quantization, parameter_count, context_length,
+       unixepoch(last_used_at) AS last_used_ts, missing_ts, favorite,
        (SELECT group_concat(p.profile, ', ') FROM v_profiles AS p WHERE p.model_path = m.path) AS profiles
   FROM v_models AS m
  WHERE file_id IS NOT NULL

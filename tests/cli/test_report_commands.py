@@ -63,6 +63,16 @@ def test_build_prints_the_path_and_a_second_one_changes_nothing(place: Place) ->
     assert "<title>here</title>" in index.read_text()
 
 
+def test_the_page_about_the_data_says_how_long_the_settings_keep_it(place: Place) -> None:
+    with open(place.folder / "llamaagent.yaml", "a", encoding="utf-8") as file:
+        file.write("retention: {system_samples: 45d}\n")
+
+    assert place.run("report", "build").returncode == 0
+
+    page = (place.folder / "site" / "care.html").read_text(encoding="utf-8")
+    assert '<td>45 d <span class="quiet">retention.system_samples</span></td>' in page
+
+
 def test_a_part_of_the_site_needs_a_place_of_its_own(place: Place) -> None:
     refused = place.run("report", "build", "--since", "2h")
     assert refused.returncode == 2

@@ -172,5 +172,5 @@ def test_a_line_as_small_as_a_word_has_gaps_and_no_data_is_nothing() -> None:
     points = [Point(MIDNIGHT + n, 5.0, 5.0, 5.0) if n != 3 else None for n in range(6)]
 
     assert len(places(paths(draw_spark(points, "a & b"), "s0")[0])) == 2
-    assert 'aria-label="a &amp; b"' in draw_spark(points, "a & b")
+    assert 'aria-label="a &amp; b: lowest 5, highest 5, latest 5"' in draw_spark(points, "a & b")
     assert not draw_spark([None, None], "x")

@@ -40,6 +40,7 @@ def command(
     from llamaagent.report.child import child_argv
     from llamaagent.report.choices import Choices
     from llamaagent.report.scope import WHOLE
+    from llamaagent.retain.prune import periods
 
     reports = opened.site.settings.reports
     folder, public = where(opened, out)
@@ -58,6 +59,7 @@ def command(
             pictures=pictures,
             scope=scope or WHOLE,
             single_file=single_file,
+            kept=periods(opened.site.settings),
         ),
     )
 

@@ -22,6 +22,7 @@ from llamaagent.report.pictures import Gallery
 from llamaagent.report.publish import Site
 from llamaagent.report.reading import Reader
 from llamaagent.report.sections import FIXED, find_sections, read_section
+from llamaagent.report.stored import read_stored
 from llamaagent.report.usage import read_usage
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class Source:
                 report = reader.read(self.title)
                 sections = tuple(read_section(reader, spec) for spec in self._specs if spec.fits(scope))
                 usage = read_usage(reader)
+                report = report._replace(stored=read_stored(reader, self.choices.kept))
                 if site is None:
                     report = report._replace(periods=())
                 long = () if site is None else tuple(self._read_long(reader, report, site))

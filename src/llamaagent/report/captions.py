@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llamaagent.base.record import NamedTuple
 from llamaagent.report.figures import format_quantity
-from llamaagent.report.times import format_day, format_instant, format_time, zone_label
+from llamaagent.report.times import format_day, format_instant, format_time, local, zone_label
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -72,7 +72,11 @@ def caption(chart: Chart, zone: dt.tzinfo) -> str:
 
 def _gap_words(chart: Chart, zone: dt.tzinfo) -> str:
     longest = max(chart.gaps, key=lambda gap: gap.to_ts - gap.from_ts)
-    words = f"no data from {_moment(longest.from_ts, chart, zone)} to {_moment(longest.to_ts, chart, zone)}"
+    begin, end = (_moment(ts, chart, zone) for ts in (longest.from_ts, longest.to_ts))
+    names = [local(ts, zone).tzname() for ts in (longest.from_ts, longest.to_ts)]
+    if names[0] != names[1] and not _years(chart):  # from 02:17 to 02:42 may be an hour and a half
+        begin, end = f"{begin} {names[0]}", f"{end} {names[1]}"
+    words = f"no data from {begin} to {end}"
     more = len(chart.gaps) - 1
     return words if not more else f"{words}, and in {more} shorter gap{'s' if more > 1 else ''}"
 
@@ -88,8 +92,8 @@ def alternative(chart: Chart, words: str, zone: dt.tzinfo) -> str:
         return words
     unit = f" in {chart.unit}" if chart.unit else ""
     text = (
-        f"{_kind(chart)} of {chart.title.lower()}{unit}, {format_day(chart.from_ts, zone)} "
-        f"{format_time(chart.from_ts, zone)} to {format_day(chart.to_ts, zone)} "
+        f"{_kind(chart)} of {chart.title.lower()}{unit}, {_day(chart.from_ts, chart, zone)} "
+        f"{format_time(chart.from_ts, zone)} to {_day(chart.to_ts, chart, zone)} "
         f"{format_time(chart.to_ts, zone)} "
         f"{zone_label(chart.from_ts, chart.to_ts, zone)}. {words}"
     )
@@ -106,12 +110,23 @@ def _when(ts: int, chart: Chart, zone: dt.tzinfo) -> str:
 def _moment(ts: int, chart: Chart, zone: dt.tzinfo) -> str:
     if not _long(chart):
         return format_time(ts, zone)
-    days = (chart.to_ts - chart.from_ts) / 86400
-    return format_day(ts, zone) if days > 62 else format_instant(ts, zone, chart.to_ts)
+    if _years(chart):
+        return _day(ts, chart, zone)
+    return format_instant(ts, zone, chart.to_ts)
+
+
+def _day(ts: int, chart: Chart, zone: dt.tzinfo) -> str:
+    """The day, with its year where that is not the one in which the chart ends: a year's two ends look alike."""
+    return format_day(ts, zone, year=local(ts, zone).year != local(chart.to_ts, zone).year)
 
 
 def _long(chart: Chart) -> bool:
     return chart.to_ts - chart.from_ts > _LONG_S
+
+
+def _years(chart: Chart) -> bool:
+    """Whether it is so long that days are named without their hours."""
+    return chart.to_ts - chart.from_ts > 62 * 86400
 
 
 def _trend(line: Series, chart: Chart) -> str:

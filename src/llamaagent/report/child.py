@@ -36,7 +36,7 @@ _TEXTS = (
     "project",
 )
 _NUMBERS = ("now", "since", "until")
-_LISTS = ("link", "section", "profile")
+_LISTS = ("link", "section", "profile", "kept")
 _FLAGS = ("public", "no-sections")
 
 
@@ -68,6 +68,7 @@ def child_argv(
         argv += [f"--section={name}" for name in choices.sections or ()]
         argv += ["--no-sections"] if choices.sections == () else []
         argv += [f"--profile={name}" for name in sorted(scope.profiles or ())]
+        argv += [f"--kept={table}={'never' if keep_s is None else keep_s}" for table, keep_s in choices.kept]
     argv += [f"--{name}={value}" for name, value in given.items() if value is not None]
     return tuple(argv)
 
@@ -107,6 +108,10 @@ def _choices(given: dict[str, Any]) -> Choices:
             given["until"],
         ),
         single_file=given["single-file"],
+        kept=tuple(
+            (table, None if keep_s == "never" else int(keep_s))
+            for table, _, keep_s in (text.partition("=") for text in given["kept"])
+        ),
     )
 
 

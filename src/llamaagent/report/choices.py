@@ -13,6 +13,7 @@ class Choices(NamedTuple):
 
     logo: an image file. links: (name, address). templates: a folder whose files go before ours. keep_s: how long the
     days are kept, None = for ever, 0 = not at all. single_file: where to write the site as one file instead.
+    kept: (table, seconds or None = for ever) of what the database keeps, to be told.
     """
 
     logo: str | None = None
@@ -23,6 +24,7 @@ class Choices(NamedTuple):
     pictures: str = "all"
     scope: Scope = WHOLE
     single_file: str | None = None
+    kept: tuple[tuple[str, int | None], ...] = ()
 
 
 DEFAULT = Choices()

@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llamaagent.report.figures import format_duration
-from llamaagent.report.model import Stretch
+from llamaagent.report.model import Life, Stretch
+from llamaagent.report.times import format_instant
 from llamaagent.report.words import BUSY, GOOD, say_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import datetime as dt
+    from collections.abc import Sequence
 
     from llamaagent.report.rows import LifeRow
     from llamaagent.report.series import Window
 
 
-def live(launches: Iterable[LifeRow], window: Window, now: int) -> tuple[Stretch, ...]:
-    """Cut the launches of one profile into stretches within a window, the earliest first."""
+def live(launches: Sequence[LifeRow], window: Window, now: int, zone: dt.tzinfo) -> Life:
+    """Cut the launches of one profile into stretches within a window, the earliest first.
+
+    A life that begins within the window is measured from there: before it there was nothing to be healthy.
+    """
     found: list[Stretch] = []
     for row in launches:
         end = row.ended_ts if row.ended_ts is not None else now
@@ -29,7 +34,9 @@ def live(launches: Iterable[LifeRow], window: Window, now: int) -> tuple[Stretch
         if row.ready_ts is not None:
             text = f"healthy for {format_duration(end - ready)}, {ends}"
             found += _within(Stretch(ready, end, GOOD, text), window)
-    return tuple(sorted(found))
+    born = min((row.first_ts for row in launches), default=window.from_ts)
+    since = format_instant(born, zone, window.to_ts) if born > window.from_ts else ""
+    return Life(tuple(sorted(found)), max(born, window.from_ts), min(now, window.to_ts), since)
 
 
 def _ending(row: LifeRow) -> str:
@@ -43,13 +50,13 @@ def _within(stretch: Stretch, window: Window) -> list[Stretch]:
     return [stretch._replace(from_ts=begin, to_ts=end)] if begin < end else []
 
 
-def say_life(stretches: Iterable[Stretch], window: Window) -> str:
+def say_life(life: Life) -> str:
     """What the line shows, in words: how much of the time it was healthy, and in how many launches."""
-    known = list(stretches)
-    healthy = sum(one.to_ts - one.from_ts for one in known if one.tone == GOOD)
-    if not known:
+    if not life.stretches:
         return "It did not run in this time."
-    times = sum(one.tone == GOOD for one in known)
-    share = 100 * healthy / (window.to_ts - window.from_ts)
-    launches = "one stretch" if times == 1 else f"{times} stretches"
-    return f"Healthy for {share:.3g}% of the time, in {launches}."
+    healthy = [one.to_ts - one.from_ts for one in life.stretches if one.tone == GOOD]
+    share = 100 * sum(healthy) / max(1, life.to_ts - life.from_ts)
+    launches = "one stretch" if len(healthy) == 1 else f"{len(healthy)} stretches"
+    when = f"since its first launch ({life.since})" if life.since else "of the time"
+    joined = f"{when}, in {launches}" if healthy else when
+    return f"Healthy for {share:.3g}% {'of the time ' if life.since else ''}{joined}."

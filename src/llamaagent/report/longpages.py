@@ -41,5 +41,5 @@ def read_long(reader: Reader, report: Report, period: Period, window: Window) ->
         name = page.row.profile
         columns = profiles.get(name, {}) | said_memory(page.row)
         charts = reader.charts("profile", columns, happened.of_profile(name), window)
-        stretches = live(lives.get(name, ()), window, reader.now)
-        yield LongPage(period, "profile", name, window, charts, stretches)
+        life = live(lives.get(name, ()), window, reader.now, reader.zone)
+        yield LongPage(period, "profile", name, window, charts, life)

@@ -10,6 +10,8 @@ from llamaagent.report.charts import Chart, Point
 from llamaagent.report.definitions import ChartSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llamaagent.report.periods import Period
     from llamaagent.report.series import Window
 
@@ -33,6 +35,15 @@ class Stretch(NamedTuple):
     to_ts: int
     tone: str
     words: str
+
+
+class Life(NamedTuple):
+    """A profile's life as it is drawn, from from_ts to to_ts. since: its first launch, where that is within."""
+
+    stretches: tuple[Stretch, ...] = ()
+    from_ts: int = 0
+    to_ts: int = 0
+    since: str = ""
 
 
 class Revision(NamedTuple):
@@ -65,7 +76,7 @@ class ProfilePage(NamedTuple):
     requests: tuple[rows.RequestRow, ...]
     totals: rows.TotalsRow
     distributions: tuple[rows.Distribution, ...]
-    life: tuple[Stretch, ...] = ()
+    life: Life = Life()
     spark: tuple[Point | None, ...] = ()
     histograms: tuple[rows.HistogramRow, ...] = ()
     history: History = History()
@@ -112,6 +123,27 @@ class GpuPage(NamedTuple):
     xids: tuple[tuple[int, int, str], ...] = ()  # when, which, what the driver said
 
 
+class StoredTable(NamedTuple):
+    """A table that grows. None: not known, or nothing in it. kept_by: the setting that says how long rows are kept."""
+
+    name: str
+    row_count: int | None
+    size_bytes: int | None
+    from_ts: int
+    to_ts: int
+    kept: str
+    kept_by: str | None
+
+
+class Stored(NamedTuple):
+    """What the database holds. rest_bytes: of all other tables. noted_ts: when this was counted, None = now."""
+
+    tables: tuple[StoredTable, ...] = ()
+    rest_bytes: int | None = None
+    noted_ts: int | None = None
+    rollups_kept: Mapping[int, str] = {}
+
+
 class Report(NamedTuple):
     """Everything that the pages show."""
 
@@ -131,6 +163,7 @@ class Report(NamedTuple):
     changes: tuple[rows.ChangeRow, ...] = ()
     periods: tuple[Period, ...] = ()
     incidents: tuple[rows.IncidentRow, ...] = ()
+    stored: Stored = Stored()
 
 
 class LongPage(NamedTuple):
@@ -141,4 +174,4 @@ class LongPage(NamedTuple):
     subject: str
     window: Window
     charts: Charts
-    life: tuple[Stretch, ...] = ()
+    life: Life = Life()

@@ -168,7 +168,7 @@ class Reader:
                     totals=totals.get(name, NO_TOTALS),
                     distributions=distributions.get(name, ()),
                     histograms=histograms.get(name, ()),
-                    life=live(lives.get(name, ()), self.window, self.now),
+                    life=live(lives.get(name, ()), self.window, self.now, self.zone),
                 )
             )
         return tuple(pages)

@@ -179,7 +179,7 @@ class TroubleRow(NamedTuple):
 
 
 class LifeRow(NamedTuple):
-    """A launch that was alive within a range."""
+    """A launch that was alive within a range. first_ts: the first launch of its profile, whenever that was."""
 
     profile: str
     instance_id: int
@@ -189,6 +189,7 @@ class LifeRow(NamedTuple):
     status: str
     reason: str | None
     detail: str | None
+    first_ts: int
 
 
 class RevisionRow(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llamaagent.report.escaping import escape
-from llamaagent.report.figures import format_number
+from llamaagent.report.figures import format_number, format_quantity
 from llamaagent.report.lives import say_life
 from llamaagent.report.spreads import BINS
 from llamaagent.report.svg import label_times, relative
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llamaagent.report.charts import Point
-    from llamaagent.report.model import Stretch
+    from llamaagent.report.model import Life
     from llamaagent.report.rows import HistogramRow
     from llamaagent.report.series import Window
 
@@ -23,18 +23,18 @@ _BAR, _FOOT = 18, 18  # CSS pixels: the line, the times below it
 _TALL = 72
 
 
-def draw_life(stretches: Sequence[Stretch], window: Window, zone: dt.tzinfo) -> str:
+def draw_life(life: Life, window: Window, zone: dt.tzinfo) -> str:
     """When a profile loaded and ran, on the time axis of the charts below it."""
     span = window.to_ts - window.from_ts
     parts = []
-    for one in stretches:
+    for one in life.stretches:
         x, width = 100 * (one.from_ts - window.from_ts) / span, 100 * (one.to_ts - one.from_ts) / span
         place = f'x="{x:.5g}%" width="{max(width, 0.15):.5g}%" height="{_BAR}"'
         parts.append(f'<rect class="{one.tone}" {place}><title>{escape(one.words)}</title></rect>')
     for tick, kind in label_times(window.from_ts, window.to_ts, zone):
         place = f'x="{100 * (tick.ts - window.from_ts) / span:.5g}%" y="{_BAR + _FOOT - 4}"'
         parts.append(f'<text class="{kind}" {place}>{tick.label}</text>')
-    label = escape(f"Life line. {say_life(stretches, window)}")
+    label = escape(f"Life line. {say_life(life)}")
     ground = f'<rect class="ground" width="100%" height="{_BAR}"/>'
     return (
         f'<svg class="life" role="img" aria-label="{label}" width="100%" height="{_BAR + _FOOT}">'
@@ -42,11 +42,14 @@ def draw_life(stretches: Sequence[Stretch], window: Window, zone: dt.tzinfo) -> 
     )
 
 
-def draw_spark(points: Sequence[Point | None], label: str) -> str:
-    """A line as small as a word; an empty string without data. label: what it shows."""
-    highest = max((point.mean for point in points if point), default=None)
-    if highest is None:
+def draw_spark(points: Sequence[Point | None], label: str, unit: str = "") -> str:
+    """A line as small as a word; an empty string without data. label: what it shows; its figures are added."""
+    means = [point.mean for point in points if point]
+    if not means:
         return ""
+    highest = max(means)
+    named = (("lowest", min(means)), ("highest", highest), ("latest", means[-1]))
+    told = ", ".join(f"{name} {format_quantity(value, unit)}" for name, value in named)
     runs: list[list[tuple[int, int]]] = [[]]
     for index, point in enumerate(points):
         if point is None:
@@ -56,8 +59,8 @@ def draw_spark(points: Sequence[Point | None], label: str) -> str:
             runs[-1].append((index * 2, level))
     path = "".join(relative(run) for run in runs if run)
     return (
-        f'<svg class="spark" role="img" aria-label="{escape(label)}" viewBox="0 0 {2 * len(points)} 24" '
-        f'preserveAspectRatio="none"><path class="s0" d="{path}"/></svg>'
+        f'<svg class="spark" role="img" aria-label="{escape(label)}: {escape(told)}" '
+        f'viewBox="0 0 {2 * len(points)} 24" preserveAspectRatio="none"><path class="s0" d="{path}"/></svg>'
     )
 
 

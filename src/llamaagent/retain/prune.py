@@ -50,6 +50,12 @@ def kept(settings: Settings) -> tuple[Kept, ...]:
     )
 
 
+def periods(settings: Settings) -> tuple[tuple[str, int | None], ...]:
+    """(table, seconds, None = for ever) of all that is kept for a while; roll-ups go by `rollups_SECONDS`."""
+    rolled = zip(RESOLUTIONS_S, (*_ROLLUPS_KEPT_S, None), strict=True)
+    return (*kept(settings), *((f"rollups_{size}", keep_s) for size, keep_s in rolled))
+
+
 def edge(now: int, newest: int | None, spacing_s: int) -> int | None:
     """From when ages count: a jump of the clock moves it no further than the samples go. None: nothing is old."""
     return None if newest is None else min(now, newest + 2 * spacing_s)

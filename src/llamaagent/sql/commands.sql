@@ -69,11 +69,15 @@ SELECT argv, environment, launch_hash, profile_hash, git_commit, git_dirty, buil
   FROM instances WHERE id = :id;
 
 -- name: table_sizes
--- Bytes and rows of every table, its indexes included in the bytes.
-SELECT s.tbl_name AS name, sum(d.pgsize) AS size_bytes, max(d.cells) FILTER (WHERE s.type = 'table') AS row_count
-  FROM (SELECT name, sum(pgsize) AS pgsize, sum(ncell) FILTER (WHERE pagetype = 'leaf') AS cells
+-- Bytes and rows of every table, its indexes included in the bytes. The tree of a table without rowids has rows in its
+-- inner pages too.
+SELECT s.tbl_name AS name, sum(d.pgsize) AS size_bytes,
+       max(d.cells + iif(t.wr, d.inner_cells, 0)) FILTER (WHERE s.type = 'table') AS row_count
+  FROM (SELECT name, sum(pgsize) AS pgsize, coalesce(sum(ncell) FILTER (WHERE pagetype = 'leaf'), 0) AS cells,
+               coalesce(sum(ncell) FILTER (WHERE pagetype = 'internal'), 0) AS inner_cells
           FROM dbstat GROUP BY name) AS d
   JOIN sqlite_schema AS s ON s.name = d.name
+  LEFT JOIN pragma_table_list AS t ON t.schema = 'main' AND t.name = s.name
  GROUP BY 1 ORDER BY 2 DESC;
 
 -- name: list_last_sample

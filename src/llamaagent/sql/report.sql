@@ -246,11 +246,16 @@ SELECT ts, level, source, message
  LIMIT :limit;
 
 -- name: read_life
--- Every launch that was alive in the range, by profile.
-SELECT profile, instance_id, launched_ts, ready_ts, ended_ts, status, coalesce(stop_reason, reason) AS reason, detail
-  FROM v_history
- WHERE launch_id IS NOT NULL AND launched_ts < :to_ts AND (ended_ts IS NULL OR ended_ts >= :from_ts)
- ORDER BY profile, launched_ts, instance_id;
+-- Every launch that was alive in the range, by profile, with the first that its profile ever had.
+WITH born AS (
+    SELECT profile, min(launched_ts) AS first_ts FROM v_history WHERE launch_id IS NOT NULL GROUP BY profile
+)
+SELECT h.profile, h.instance_id, h.launched_ts, h.ready_ts, h.ended_ts, h.status, coalesce(h.stop_reason, h.reason) AS reason,
+       h.detail, b.first_ts
+  FROM v_history AS h
+  JOIN born AS b ON b.profile = h.profile
+ WHERE h.launch_id IS NOT NULL AND h.launched_ts < :to_ts AND (h.ended_ts IS NULL OR h.ended_ts >= :from_ts)
+ ORDER BY h.profile, h.launched_ts, h.instance_id;
 
 -- name: read_revisions
 -- The contents a profile has had, the newest first.
@@ -378,3 +383,14 @@ SELECT c.id, c.ts, c.kind, c.profile, c.detail
  WHERE c.ts >= :from_ts
  ORDER BY c.ts DESC, c.id
  LIMIT :limit;
+
+-- name: read_tables
+-- Not their rows: to count those would read the whole file.
+SELECT name, from_ts, to_ts, kept_by FROM v_table_reach;
+
+-- name: read_table_sizes
+-- What upkeep noted of rows and bytes, and how large the file is now.
+SELECT table_sizes, page_count * page_size FROM v_upkeep, pragma_page_count, pragma_page_size;
+
+-- name: read_table_rows
+SELECT name, row_count FROM v_table_reach;

@@ -18,6 +18,7 @@ from llamaagent.base.record import NamedTuple
 from llamaagent.domain.backups import backup_name, made_ts, surplus
 from llamaagent.sql import statements
 from llamaagent.store.copying import checked_copy, open_frozen, part_name, put
+from llamaagent.store.info import table_sizes
 from llamaagent.store.samples import SampleStore
 from llamaagent.store.upgrade import APPLICATION_ID
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 LAST = "last_backup"  # in `metadata`: {"ts", "path", "size_bytes"}
 NEXT = "backup_next_ts"  # when the next of the settings' `backup.every` is due
+SIZES = "table_sizes"  # what the tables came to at the last one: {"ts", "tables": {name: [rows, bytes]}}
 TROUBLE = "backup_trouble"  # why the last that was due failed: {"text", "event"}
 _SQL = statements("database")
 
@@ -166,7 +168,11 @@ def _need_replaceable(db: apsw.Connection, target: str) -> None:
 def _note(db: apsw.Connection, made: Backup) -> Backup:
     samples = SampleStore(db)
     value = {"ts": made.ts, "path": made.path, "size_bytes": made.size_bytes}
+    # Every page has just been read, so it costs little here; the report tells it without reading them again.
+    sizes = {"ts": made.ts, "tables": {one.name: [one.rows, one.size_bytes] for one in table_sizes(db)}}
     with db:
         samples.set_metadata(LAST, json.dumps(value), made.ts)
+        if sizes["tables"]:
+            samples.set_metadata(SIZES, json.dumps(sizes), made.ts)
         samples.log("info", "backup", f"backup {made.path}, {made.size_bytes} bytes", made.ts, "backup")
     return made

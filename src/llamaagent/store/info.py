@@ -53,10 +53,21 @@ def sqlite_version() -> str:
     return apsw.sqlite_lib_version()
 
 
+def table_sizes(db: Connection) -> tuple[TableSize, ...]:
+    """Rows and bytes of every table, the largest first. Reads every page once; () where SQLite has no dbstat."""
+    try:
+        rows = select(db, "table_sizes").rows
+    except apsw.SQLError:
+        return ()
+    return tuple(
+        TableSize(str(row["name"]), _number(row["row_count"]), _number(row["size_bytes"]) or 0)
+        for row in rows
+    )
+
+
 def database_info(db: Connection, path: str) -> DatabaseInfo:
     """Look at an open database; reads every page once, for the sizes of the tables."""
     first, last = db.execute(statements("info").select_sample_span).fetchone() or (None, None)
-    tables = select(db, "table_sizes").rows
     last_made, due = (metadata(db, key) for key in ("last_backup", "backup_next_ts"))
     return DatabaseInfo(
         path=path,
@@ -75,10 +86,7 @@ def database_info(db: Connection, path: str) -> DatabaseInfo:
         migrated_ts=_number(db.execute(statements("info").select_migrated).get),
         last_backup=None if last_made is None else json.loads(str(last_made)),
         backup_due_ts=None if due is None else int(str(due)),
-        tables=tuple(
-            TableSize(str(row["name"]), _number(row["row_count"]), _number(row["size_bytes"]) or 0)
-            for row in tables
-        ),
+        tables=table_sizes(db),
     )
 
 
