@@ -58,6 +58,7 @@ def command(
             pictures=pictures,
             scope=scope or WHOLE,
             single_file=single_file,
+            every_s=reports.every_s,
         ),
     )
 

@@ -55,12 +55,16 @@ class BuildResult(NamedTuple):
 
 
 class Told(NamedTuple):
-    """All that was read for one build. long: (page, its path, what it was made from) of those that must be written."""
+    """All that was read for one build. long: (page, its path, what it was made from) of those that must be written.
+
+    every_s: how often the agent builds the site.
+    """
 
     report: Report
     sections: tuple[Section, ...]
     usage: tuple[ProjectUse, ...]
     long: tuple[tuple[LongPage, str, str], ...]
+    every_s: int | None = None
 
     def all_charts(self, look: Look) -> Iterator[tuple[str, str, Charts, Period]]:
         """(kind, subject, charts, period) of every page that is wanted."""
@@ -139,7 +143,7 @@ def render(told: Told, pages: Pages, look: Look) -> Iterator[tuple[str, bytes]]:
         yield "system.html", pages.system()
     for section in told.sections:
         yield f"{section.spec.key}.html", pages.section(section)
-    yield "status.json", feeds.status_json(report)
+    yield "status.json", feeds.status_json(report, told.every_s)
     yield "feed.atom", feeds.atom(report)
     yield "metrics.prom", feeds.prometheus(report)
     yield "index.html", pages.index()
@@ -178,7 +182,7 @@ class Source:
                 long = () if site is None else tuple(self._read_long(reader, report, site))
         finally:
             db.close()
-        return Told(report, sections, usage, long)
+        return Told(report, sections, usage, long, self.choices.every_s)
 
     def _read_long(self, reader: Reader, report: Report, site: Site) -> Iterator[tuple[LongPage, str, str]]:
         """Those whose next bucket is complete, or that look otherwise now; the others stay as they are."""

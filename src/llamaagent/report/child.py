@@ -35,7 +35,7 @@ _TEXTS = (
     "single-file",
     "project",
 )
-_NUMBERS = ("now", "since", "until")
+_NUMBERS = ("now", "since", "until", "every")
 _LISTS = ("link", "section", "profile")
 _FLAGS = ("public", "no-sections")
 
@@ -63,7 +63,11 @@ def child_argv(
         scope = choices.scope
         given |= {"logo": choices.logo, "templates": choices.templates, "single-file": choices.single_file}
         given |= {"pictures": choices.pictures, "project": scope.project, "since": scope.since_ts}
-        given |= {"until": scope.until_ts, "keep": "never" if choices.keep_s is None else choices.keep_s}
+        given |= {
+            "until": scope.until_ts,
+            "every": choices.every_s,
+            "keep": "never" if choices.keep_s is None else choices.keep_s,
+        }
         argv += [f"--link={name}={address}" for name, address in choices.links]
         argv += [f"--section={name}" for name in choices.sections or ()]
         argv += ["--no-sections"] if choices.sections == () else []
@@ -107,6 +111,7 @@ def _choices(given: dict[str, Any]) -> Choices:
             given["until"],
         ),
         single_file=given["single-file"],
+        every_s=given["every"],
     )
 
 

@@ -12,7 +12,8 @@ class Choices(NamedTuple):
     """All of it optional. pictures: draw all that changed, only those whose time has come, or none.
 
     logo: an image file. links: (name, address). templates: a folder whose files go before ours. keep_s: how long the
-    days are kept, None = for ever, 0 = not at all. single_file: where to write the site as one file instead.
+    days are kept, None = for ever, 0 = not at all. single_file: where to write the site as one file instead. every_s:
+    how often the agent builds it, which `status.json` tells; None: it does not.
     """
 
     logo: str | None = None
@@ -23,6 +24,7 @@ class Choices(NamedTuple):
     pictures: str = "all"
     scope: Scope = WHOLE
     single_file: str | None = None
+    every_s: int | None = None
 
 
 DEFAULT = Choices()
