@@ -118,7 +118,9 @@ def test_a_pass_of_crons_builds_runs_what_comes_after_and_records_its_failure(tm
 
     assert done.returncode == 0
     assert (tmp_path / "site" / "index.html").is_file()
-    found = place.run("query", "--json", "SELECT message FROM logs WHERE source = 'report'")
+    found = place.run(
+        "query", "--json", "SELECT message FROM logs WHERE source = 'report' AND level = 'error'"
+    )
     assert [row["message"] for row in json.loads(found.stdout)] == ["reports.after ended with 3"]
 
 

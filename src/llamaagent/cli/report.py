@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 
 from llamaagent.base.errors import StorageError, UsageError
 from llamaagent.cli.output import say
@@ -105,19 +106,14 @@ def build(values: Values) -> int:
         pages = "1 page" if told["pages"] == 1 else f"{told['pages']} pages"
         say(f"{pages}, {told['charts']} charts with pictures, {float(told['seconds']):.1f} s")
     if out is None and single is None:
-        _follow(opened, result, quiet=values.flag("quiet"))
+        failure = run_after(opened, result, float(opened.site.settings.reports.after_timeout_s))
+        if failure is not None:
+            say(failure)
+    shut = None if single is not None or values.flag("quiet") else say_shut(opened, out)
+    if shut is not None:
+        say(shut)
     print(f"file://{told['path']}" if values.flag("open") else told["path"])
     return 0
-
-
-def _follow(opened: Opened, result: Result, *, quiet: bool) -> None:
-    failure = run_after(opened, result, float(opened.site.settings.reports.after_timeout_s))
-    if failure is not None:
-        say(failure)
-    folder, public = where(opened)
-    shut = first_shut(folder) if public and not quiet else None
-    if shut is not None:
-        say(f"a web server cannot read the site: chmod o+x {shut}")
 
 
 def _scope(values: Values, opened: Opened) -> Scope:
@@ -165,6 +161,13 @@ def run_after(opened: Opened, result: Result, limit_s: float) -> str | None:
         return f"reports.after was ended: it took more than {limit_s:.0f} s"
     said = done.err.decode("utf-8", "replace").strip()[-300:]
     return f"reports.after ended with {done.code}{': ' if said else ''}{said}"
+
+
+def say_shut(opened: Opened, out: str | None = None) -> str | None:
+    """The line that says how a site that is meant for a web server becomes readable by it; None when it is."""
+    folder, public = where(opened, out)
+    shut = first_shut(folder) if public else None
+    return None if shut is None else f"a web server cannot read the site: chmod o+x {shlex.quote(shut)}"
 
 
 def first_shut(folder: str) -> str | None:
