@@ -22,6 +22,7 @@ from llamaagent.report.pictures import Gallery
 from llamaagent.report.publish import Site
 from llamaagent.report.reading import Reader
 from llamaagent.report.sections import FIXED, find_sections, read_section
+from llamaagent.report.sources import check_statements
 from llamaagent.report.usage import read_usage
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def build(
         pages = Pages(told.report, told.sections, told.usage, zone, look, gallery.known)
         add_days(site, source, pages, told.report, choices.keep_s)
         for page, path, mark in told.long:
-            site.add_page(path, pages.long(page, path), mark if complete[id(page.charts)] else None)
+            content = pages.long(page, path)
+            site.add_page(path, content, mark if complete[id(page.charts)] and pages.is_whole(path) else None)
         for path, content in render(told, pages, look):
             site.add_page(path, content)
         published = site.publish()
@@ -174,6 +176,7 @@ class Source:
                 reader = Reader(db, self._definitions, now, self.zone, scope)
                 for spec in self._specs:
                     reader.sql |= {f"{spec.key}.{name}": text for name, text in spec.statements.items()}
+                check_statements(self._definitions, reader.sql, (spec.key for spec in self._specs))
                 report = reader.read(self.title)
                 sections = tuple(read_section(reader, spec) for spec in self._specs if spec.fits(scope))
                 usage = read_usage(reader)

@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _build(given: dict[str, Any], clock: SystemClock, seen: str | None) -> int:
     import json
 
-    from llamaagent.base.errors import LlamaAgentError
+    from llamaagent.base.errors import BUG, LlamaAgentError
 
     try:
         result = _make(given, clock)
@@ -153,6 +153,12 @@ def _build(given: dict[str, Any], clock: SystemClock, seen: str | None) -> int:
         hint = f" ({error.hint})" if error.hint else ""
         sys.stderr.write(f"report: {error}{hint}\n")
         return error.exit_code
+    except Exception:  # noqa: BLE001 - the border of this process
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("report: this is a bug in llamaagent; the lines above say where\n")
+        return BUG
     for path, failure in result.failed:
         sys.stderr.write(f"report: {path} was not drawn: {failure}\n")
     told = result._asdict()

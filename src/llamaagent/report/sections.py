@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from llamaagent.base.errors import ConfigError, InstallError, LlamaAgentError
 from llamaagent.base.record import NamedTuple
 from llamaagent.report.folder import site_folder
+from llamaagent.report.sources import SourceError
+from llamaagent.report.templates import say_error
 from llamaagent.sql import split_statements
 
 if TYPE_CHECKING:
@@ -115,12 +117,11 @@ def read_section(reader: Reader, spec: SectionSpec) -> Section:
             if f"{spec.key}.{name}" not in drawn
         }
         charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}))
-    except LlamaAgentError:
-        raise
     except Exception as error:
-        if not spec.own:
+        misplaced = isinstance(error, LlamaAgentError) and not isinstance(error, SourceError)
+        if misplaced or not spec.own:
             raise
-        return Section(spec, {}, failure=f"{type(error).__name__}: {error}")
+        return Section(spec, {}, failure=say_error(error))
     return Section(spec, data, charts)
 
 
