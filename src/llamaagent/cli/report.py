@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 
-from llamaagent.base.errors import StorageError, UsageError
+from llamaagent.base.errors import StorageError
 from llamaagent.cli.output import say
 from llamaagent.cli.site import load, need_database
 
@@ -76,16 +76,13 @@ def environment() -> dict[str, str]:
 def build(values: Values) -> int:
     """Build the site now and say where it is: on stdout the path, on stderr the rest."""
     from llamaagent.base.run import run
+    from llamaagent.cli.reportscope import check_place, choose_scope
 
     opened = load(values)
     need_database(opened)
     out, single = values.text("out"), values.text("single_file")
-    scope = _scope(values, opened)
-    if not scope.whole and out is None and single is None:
-        raise UsageError(
-            "a part of the site would take the place of all of it",
-            hint="say where: -o DIR or --single-file FILE",
-        )
+    scope = choose_scope(values, opened)
+    check_place(scope, out, single, where(opened)[0])
     argv = command(
         opened,
         out,
@@ -114,23 +111,6 @@ def build(values: Values) -> int:
         say(shut)
     print(f"file://{told['path']}" if values.flag("open") else told["path"])
     return 0
-
-
-def _scope(values: Values, opened: Opened) -> Scope:
-    from llamaagent.cli.history import since
-    from llamaagent.cli.site import known_names, matching, reading
-    from llamaagent.report.scope import Scope
-
-    now = opened.clock.now()
-    begin = since(values, now) if values.text("since") else None
-    end = since(values, now, "until") if values.text("until") else None
-    if begin is not None and begin >= (now if end is None else end):
-        raise UsageError("--since: later than the end of the time that is shown")
-    names = None
-    if values.many("profile"):
-        with reading(opened) as db:
-            names = frozenset(matching(values.many("profile"), known_names(opened, db)))
-    return Scope(names, values.text("project"), begin, end)
 
 
 def run_after(opened: Opened, result: Result, limit_s: float) -> str | None:
