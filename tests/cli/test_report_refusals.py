@@ -56,8 +56,8 @@ def test_a_part_is_not_written_over_the_whole_by_another_name(made: Place, how: 
     ("name", "code", "words"),
     [
         ("nosuch", 2, "no project is named nosuch"),
-        ("reserch", 2, "did you mean research?"),
-        ("teachin", 2, "did you mean teaching?"),
+        ("researc", 2, "did you mean research?"),
+        ("teachingg", 2, "did you mean teaching?"),
         ("research", 0, ""),
         ("teaching", 0, ""),
         ("default", 0, ""),

@@ -104,7 +104,7 @@ def test_a_style_sheet_that_is_no_text_is_the_users_fault(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("night.load", "night.laod", "no statement is named 'night.laod'"),
+        ("night.load", "night.lode", "no statement is named 'night.lode'"),
         ('"night.load"', "5", "[[source]] 1: statement is no text"),
         ('columns = ["load"]', 'columns = "load"', "[[source]] 1: columns is no list of names"),
         ('columns = ["load"]', "columns = []", "[[source]] 1: columns is no list of names"),
@@ -119,7 +119,7 @@ def test_a_style_sheet_that_is_no_text_is_the_users_fault(tmp_path: Path) -> Non
         ("[[source]]", "[source]", "source is no list of tables"),
         ("[[chart]]", "[[charts]]", "'charts' is neither [[source]] nor [[chart]]"),
         ("[[chart]]", "[[chart]", "(at line "),
-        ('page = "night"\nstatement', 'page = "nigth"\nstatement', "no page is named 'nigth'"),
+        ('page = "night"\nstatement', 'page = "nihgt"\nstatement', "no page is named 'nihgt'"),
         ("title", "\udcff", "cannot be read: it is not UTF-8"),
     ],
 )  # fmt: skip
