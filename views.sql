@@ -971,7 +971,9 @@ SELECT
     r.covered_s,
     1.0 * r.health_ms_sum / nullif(r.health_ms_n, 0) AS health_ms_avg,
     r.health_ms_min,
-    r.health_ms_max
+    r.health_ms_max,
+    1000.0 * r.predicted_tokens / nullif(r.predicted_ms, 0) AS generation_speed,
+    1000.0 * r.prompt_tokens / nullif(r.prompt_ms, 0) AS prompt_speed
 FROM instance_rollups AS r
 JOIN instances AS i ON i.id = r.instance_id
 WHERE r.resolution_s IN (300, 3600, 86400);

@@ -20,6 +20,6 @@ SELECT project, profile, sum(card_s) / 3600.0 AS gpu_hours
 SELECT project, profile, count(*) AS requests, sum(prompt_tokens) AS prompt_tokens, sum(cached_tokens) AS cached_tokens,
        sum(generated_tokens) AS generated_tokens
   FROM v_generations AS r
- WHERE r.ts >= :month_ts AND r.ts < :to_ts AND project = coalesce(:project, project)
+ WHERE r.ts >= :month_ts AND r.ts < :to_ts AND NOT cache_hit AND project = coalesce(:project, project)
  GROUP BY project, profile
  ORDER BY project, profile;

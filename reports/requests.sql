@@ -1,5 +1,5 @@
 -- page: Requests
--- Requests and the response cache.
+-- Requests that servers answered, and the response cache: what came from there is no work of a server.
 
 -- name: by_profile
 SELECT coalesce(profile, model_name, '?') AS profile, count(*) AS requests, sum(prompt_tokens) AS prompt_tokens,
@@ -9,7 +9,7 @@ SELECT coalesce(profile, model_name, '?') AS profile, count(*) AS requests, sum(
        sum(coalesce(finish_reason = 'cancelled', 0)) AS cancelled, sum(truncated) AS truncated,
        100.0 * sum(draft_accepted) / nullif(sum(draft_tokens), 0) AS accepted_percent
   FROM v_generations AS r
- WHERE r.ts >= :from_ts AND r.ts < :to_ts
+ WHERE r.ts >= :from_ts AND r.ts < :to_ts AND NOT cache_hit
  GROUP BY 1
  ORDER BY requests DESC, 1;
 
@@ -19,23 +19,26 @@ SELECT r.ts / 86400 * 86400 AS day_ts, count(*) AS requests, sum(prompt_tokens) 
        sum(cached_tokens) AS cached_tokens, sum(generated_tokens) AS generated_tokens,
        sum(coalesce(finish_reason = 'cancelled', 0)) AS cancelled
   FROM v_generations AS r
- WHERE r.ts >= :week_ts AND r.ts < :to_ts
+ WHERE r.ts >= :week_ts AND r.ts < :to_ts AND NOT cache_hit
  GROUP BY 1
  ORDER BY 1 DESC;
 
 -- name: endings
 SELECT coalesce(finish_reason, 'not said') AS ending, count(*) AS requests
   FROM v_generations AS r
- WHERE r.ts >= :from_ts AND r.ts < :to_ts
+ WHERE r.ts >= :from_ts AND r.ts < :to_ts AND NOT cache_hit
  GROUP BY 1
  ORDER BY 2 DESC, 1;
 
 -- name: slowest
 SELECT ts, profile, prompt_tokens, generated_tokens, total_time_ms, tokens_per_second
   FROM v_generations AS r
- WHERE r.ts >= :from_ts AND r.ts < :to_ts AND total_time_ms IS NOT NULL
+ WHERE r.ts >= :from_ts AND r.ts < :to_ts AND NOT cache_hit AND total_time_ms IS NOT NULL
  ORDER BY total_time_ms DESC, id
  LIMIT 10;
+
+-- name: from_the_cache
+SELECT count(*) AS answers FROM v_generations AS r WHERE r.ts >= :from_ts AND r.ts < :to_ts AND cache_hit;
 
 -- name: cache
 SELECT count(*) AS entries, sum(size_bytes) AS size_bytes, sum(hit_count) AS hits,

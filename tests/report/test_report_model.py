@@ -134,6 +134,39 @@ def test_launches_ends_and_refusals_are_marked(db: Connection) -> None:
     assert [event.kind for event in report.profiles[1].charts[0][1].events] == ["refusal"]
 
 
+def test_what_was_deployed_is_marked_on_every_chart_that_it_may_explain(db: Connection) -> None:
+    """Another configuration and another build; on the pages of card and machine with the profile's name."""
+    small_database.fill(db)
+    add_revision(db, "alpha", profile_hash="p2", first_seen_ts=NOW - 700)
+    db.execute(
+        "UPDATE instances SET status = 'stopped', ended_ts = ?, build = 'b1' WHERE profile = 'alpha'",
+        (NOW - 650,),
+    )
+    launched = {
+        "created_ts": NOW - 640,
+        "launched_ts": NOW - 640,
+        "ready_ts": NOW - 600,
+        "since_ts": NOW - 600,
+    }
+    add_launch(db, "alpha", launch_id="alpha-9", build="b2", gpus=json.dumps([CARD]), **launched)
+
+    report = read(db)
+
+    alpha = report.profiles[0].charts[0][1].events
+    assert [(event.kind, event.label, NOW - event.ts) for event in alpha][-5:] == [
+        ("deploy", "declared anew", 700),
+        ("end", "stopped", 650),
+        ("end", "stopped", 650),
+        ("deploy", "build b1 to b2", 640),
+        ("start", "started", 640),
+    ]
+    card = [(event.kind, event.label) for event in report.gpus[0].charts[0][1].events]
+    assert card[-2:] == [("deploy", "alpha build b1 to b2"), ("start", "alpha started")]
+    machine = [(event.kind, event.label) for event in report.system_charts[0][1].events]
+    assert ("deploy", "alpha declared anew") in machine
+    assert ("refusal", "beta held") in machine
+
+
 def test_a_silence_is_a_gap_not_a_line(db: Connection) -> None:
     with db:
         add_revision(db, "alpha")

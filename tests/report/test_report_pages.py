@@ -57,6 +57,10 @@ class Page(HTMLParser):
         return [value for _, attrs in self.tags for name, value in attrs.items() if name in names]
 
 
+# RFC 3986: what may stand in a URL, and % before two hexadecimal digits only.
+URL = re.compile(r"(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})+")
+
+
 def every_page(site: Built) -> list[tuple[str, Page, str]]:
     return [(path, Page(site.read(path)), site.read(path)) for path in site.pages()]
 
@@ -93,6 +97,7 @@ def check_self_contained(site: Built) -> None:
         assert policy.startswith("default-src 'none'; img-src 'self'")
         folder = os.path.dirname(os.path.join(site.directory, path))
         for reference in page.values("href", "src"):
+            assert URL.fullmatch(reference), (path, reference)
             target = urlsplit(reference)
             if target.scheme == "data":
                 continue

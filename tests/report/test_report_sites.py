@@ -114,7 +114,8 @@ def test_a_day_is_kept_with_the_first_build_of_the_next_and_goes_in_time(tmp_pat
     site = build_site(str(tmp_path), small_database.fill, choices=choices)
     assert [path for path in site.pages() if path.startswith("archive/")] == ["archive/2026-11-20.html"]
     kept = site.read("archive/2026-11-20.html")
-    assert "Fri 20 Nov" in kept
+    assert "<h1>Fri 20 Nov 2026</h1>" in kept
+    assert re.search(r"as they were at <time [^>]*>Sat 21 Nov 11:30</time>, when this page was written", kept)
     assert '<a href="archive/2026-11-20.html">Fri 20 Nov 2026</a>' in site.read("archive.html")
 
     build_again(site.database, site.directory, NOW + 3600, choices=choices)

@@ -21,6 +21,7 @@ from llamaagent.store.connect import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from apsw import Connection
 
@@ -86,6 +87,62 @@ def test_a_card_in_a_month_is_what_its_samples_are(db: Connection) -> None:
     clocks = rolled["sm_clock_mhz"]
     assert [(point.low, point.high) for point in clocks] == [(row[24], row[25]) for row in measured]
     assert len({round(point.mean, 3) for point in rolled["throttled_percent"]}) > 2
+
+
+def test_a_year_of_requests_goes_back_beyond_those_that_are_kept(db: Connection) -> None:
+    """By the machine's count and the servers' counters, which the roll-ups have."""
+    ((kept_from,),) = db.execute("SELECT min(ts) FROM generations").fetchall()
+    assert NOW - 100 * DAY_S < kept_from < NOW - 80 * DAY_S
+    window = span_window(NOW - 366 * DAY_S, NOW, 300)
+    assert window.bucket_s == DAY_S
+    (found,) = read_columns(db, DEFINITIONS, "requests", statements("report"), window).values()
+    for column in ("requests_per_minute", "generated_per_s", "prompt_per_s"):
+        times = [point.ts for point in found[column]]
+        assert min(times) < NOW - 118 * DAY_S
+        assert max(b - a for a, b in pairwise(times)) <= window.longest_s
+        assert min(point.mean for point in found[column]) > 0
+    ((since, upto),) = db.execute(
+        "SELECT min(ts), max(ts) + 300 FROM system_rollups WHERE resolution_s = 86400"
+    )
+    counted = "SELECT sum(requests) * 60.0 / sum(covered_s) FROM system_rollups WHERE resolution_s = 86400 AND ts < ?"
+    expected = [row[0] for row in db.execute(f"{counted} AND ts > {since}", (kept_from // DAY_S * DAY_S,))]
+    before = [
+        p.mean for p in found["requests_per_minute"] if since + DAY_S < p.ts < kept_from // DAY_S * DAY_S
+    ]
+    assert sum(before) / len(before) == pytest.approx(expected[0], rel=1e-3)
+    assert upto > since
+    profiles = read_columns(db, DEFINITIONS, "profile", statements("report"), window)
+    assert len(profiles) == 2
+    for columns in profiles.values():
+        assert min(point.ts for point in columns["generation_speed"]) < NOW - 118 * DAY_S
+        assert min(point.ts for point in columns["prompt_speed"]) < NOW - 118 * DAY_S
+        first = min(point.ts for point in columns["requests_per_minute"])
+        assert kept_from <= first + DAY_S, "of single profiles nobody counted them"
+        assert first < kept_from + 2 * DAY_S
+
+
+def test_where_no_request_ended_is_no_gap_but_none(tmp_path: Path) -> None:
+    """Requests eight hours apart, watched all the time: a week and a day say the same of the same hours."""
+    made = open_database(str(tmp_path / "a.db"))
+    simulate(made, Plan(8, 1, 0), Settings(interval_s=300), ManualClock(NOW), lambda _day: None)
+    made.execute("DELETE FROM generations WHERE ts % 28800 >= 432")
+    week = span_window(NOW // 1200 * 1200 - 7 * DAY_S, NOW // 1200 * 1200, 300)
+    end = week.to_ts
+    ((count,),) = made.execute(
+        "SELECT count(*) FROM generations WHERE ts >= ? AND ts < ?", (week.from_ts, end)
+    )
+    assert 18 <= count <= 24
+    for page in ("requests", "profile"):
+        (found,) = read_columns(made, DEFINITIONS, page, statements("report"), week).values()
+        points = found["requests_per_minute"]
+        assert len(points) == (end - week.from_ts) // week.bucket_s
+        assert sum(point.mean for point in points) * week.bucket_s / 60 == pytest.approx(count)
+        assert max(b.ts - a.ts for a, b in pairwise(points)) <= week.longest_s
+        day = span_window(end - DAY_S, end, 300)
+        (short,) = read_columns(made, DEFINITIONS, page, statements("report"), day).values()
+        total = sum(point.mean for point in short["requests_per_minute"]) * day.bucket_s
+        assert total == pytest.approx(sum(p.mean for p in points if p.ts >= end - DAY_S) * week.bucket_s)
+    made.close()
 
 
 def test_a_day_whose_samples_are_gone_is_drawn_from_roll_ups(db: Connection) -> None:

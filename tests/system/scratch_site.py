@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     err: str
 
 
-def eventually(question: Callable[[], object], what: str, deadline_s: float = 20.0) -> None:
+def eventually(question: Callable[[], object], what: str, deadline_s: float = 60.0) -> None:
     """Ask again and again until the answer is true; fail with `what` when the time is up."""
     until = time.monotonic() + deadline_s
     while not question():
@@ -156,7 +156,7 @@ class Site:
         return self.one(newest)
 
     def settle(
-        self, status: str = "running", *names: str, deadline_s: float = 20.0
+        self, status: str = "running", *names: str, deadline_s: float = 60.0
     ) -> dict[str, dict[str, object]]:
         """Pass until every newest row (of these profiles) has this status; gives them by profile."""
         until = time.monotonic() + deadline_s

@@ -50,7 +50,7 @@ class Series(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that happened at an instant. kind: start | end | crash | refusal."""
+    """Something that happened at an instant. kind: start | end | crash | refusal | deploy."""
 
     ts: int
     kind: str

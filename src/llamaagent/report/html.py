@@ -46,6 +46,7 @@ class Look(NamedTuple):
     templates: str | None = None
     cache_directory: str | None = None
     single: str | None = None  # the style sheet itself, for a site in one file
+    written_ts: int | None = None  # of a day that is over: when its states were read
 
     def has(self, section: str) -> bool:
         """Say whether one of the fixed sections is wanted."""

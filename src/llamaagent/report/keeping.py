@@ -33,7 +33,7 @@ def add_days(site: Site, source: Source, pages: Pages, report: Report, keep_s: i
     due = keep_s != 0 and source.choices.scope.whole and first is not None and first < midnight
     if due and yesterday not in kept and _date(yesterday) >= oldest:
         begin = int((today - dt.timedelta(days=1)).timestamp())
-        site.add_page(yesterday, one_file(source, midnight, (begin, midnight)))
+        site.add_page(yesterday, one_file(source, midnight, (begin, midnight), report.now))
         kept.append(yesterday)
     days = [(path, _words(path, zone)) for path in sorted(set(kept), reverse=True)]
     site.add_page("archive.html", pages.archive(tuple(days)))

@@ -27,18 +27,19 @@ def window_of(reader: Reader, period: Period) -> Window:
 
 def read_long(reader: Reader, report: Report, period: Period, window: Window) -> Iterable[LongPage]:
     """Every page of one period: the machine, all requests, each card, each profile."""
+    happened = reader.events(window)
     for kind in ("system", "requests"):
-        charts = reader.charts(kind, reader.columns(kind, window).get("", {}), window=window)
+        charts = reader.charts(kind, reader.columns(kind, window).get("", {}), happened.of_all(), window)
         yield LongPage(period, kind, "", window, charts)
     cards = reader.columns("gpu", window)
     for gpu in report.gpus:
-        charts = reader.charts("gpu", cards.get(gpu.row.uuid, {}), window=window)
+        charts = reader.charts("gpu", cards.get(gpu.row.uuid, {}), happened.of_card(gpu.row.uuid), window)
         yield LongPage(period, "gpu", gpu.row.uuid, window, charts)
     profiles = reader.columns("profile", window)
     lives = reader.lives(window)
     for page in report.profiles:
         name = page.row.profile
         columns = profiles.get(name, {}) | said_memory(page.row)
-        charts = reader.charts("profile", columns, reader.events(name, window), window)
+        charts = reader.charts("profile", columns, happened.of_profile(name), window)
         stretches = live(lives.get(name, ()), window, reader.now)
         yield LongPage(period, "profile", name, window, charts, stretches)

@@ -47,6 +47,7 @@ _EVENTS = {
     "end": ("#57606a", "s"),
     "crash": ("#B3261E", "X"),
     "refusal": ("#8A6D00", "D"),
+    "deploy": ("#6F3FA0", "o"),
 }
 
 

@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llamaagent.report import rows, words
-from llamaagent.report.charts import Event, Point, thin
+from llamaagent.report.charts import Point, thin
+from llamaagent.report.events import EventRow, Events
 from llamaagent.report.histories import read_history
 from llamaagent.report.lives import live
 from llamaagent.report.model import (
@@ -39,8 +40,9 @@ from llamaagent.sql import statements
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from llamaagent.report.charts import Event
     from llamaagent.report.definitions import Definitions
     from llamaagent.report.series import Columns, Database
 
@@ -77,6 +79,7 @@ class Reader:
         period_s = self.sampling.period_s
         self.window = choose_window(now, period_s, self.sampling.first_ts)
         self.day = choose_window(now, period_s)
+        self.happened = Events(())
         if scope.since_ts is not None or scope.until_ts is not None:
             end = now if scope.until_ts is None else scope.until_ts
             begin = end - DAY_S if scope.since_ts is None else scope.since_ts
@@ -89,6 +92,7 @@ class Reader:
             row for row in self.rows("read_profiles", rows.ProfileRow, span) if self.scope.takes(row)
         )
         names = {row.profile for row in found}
+        self.happened = self.events(self.window, None if self.scope.whole else names)
         gpu_rows = self.rows("read_gpus", rows.GpuRow, {})
         system = next(iter(self.rows("read_system", rows.SystemRow, {})), None)
         trouble = self.rows("read_trouble", rows.TroubleRow, {**span, "limit": _TROUBLE})
@@ -111,7 +115,7 @@ class Reader:
             profiles=self._read_profiles(found, totals),
             gpus=self._read_gpus(gpu_rows),
             system=system,
-            system_charts=self.charts("system", self.columns("system").get("", {})),
+            system_charts=self.charts("system", self.columns("system").get("", {}), self.happened.of_all()),
             totals=_add_totals(totals),
             decisions=self._ours("read_decisions", rows.DecisionRow, {"limit": _DECISIONS}, names),
             trouble=trouble,
@@ -186,7 +190,7 @@ class Reader:
             else Latest(),
             argv=_strings(row.argv),
             gpus=_strings(row.gpus),
-            charts=self.charts("profile", columns | said_memory(row), self.events(row.profile, self.window)),
+            charts=self.charts("profile", columns | said_memory(row), self.happened.of_profile(row.profile)),
             launches=self.rows("read_launches", rows.LaunchRow, {**name, "limit": _LAUNCHES}),
             decisions=self.rows("read_profile_decisions", rows.DecisionRow, {**name, "limit": _DECISIONS}),
             requests=self.rows("read_requests", rows.RequestRow, {**name, "limit": _REQUESTS}),
@@ -196,9 +200,10 @@ class Reader:
             history=read_history(self, row),
         )
 
-    def events(self, profile: str, window: Window) -> tuple[Event, ...]:
-        """What is marked on a profile's charts."""
-        return self.rows("read_events", Event, {"profile": profile, **window.bindings()})
+    def events(self, window: Window, names: set[str] | None = None) -> Events:
+        """What is marked on charts of a window. names: of these profiles only."""
+        found = self.rows("read_events", EventRow, window.bindings())
+        return Events([row for row in found if names is None or row.profile in names])
 
     def _read_gpus(self, found: tuple[rows.GpuRow, ...]) -> tuple[GpuPage, ...]:
         columns = self.columns("gpu")
@@ -233,7 +238,7 @@ class Reader:
             latest(columns, "memory_used_mib", self.window),
             latest(columns, "temperature_celsius", self.window),
             latest(columns, "power_watts", self.window),
-            self.charts("gpu", columns),
+            self.charts("gpu", columns, self.happened.of_card(row.uuid)),
             spark=thin(columns.get("utilization_percent", ()), self.window.from_ts, self.window.to_ts),
             facts=facts,
             throttle=_strings(facts.throttle),
@@ -247,7 +252,7 @@ class Reader:
         return read_columns(self.db, self.definitions, page, self.sql, window or self.window, self.now)
 
     def charts(
-        self, page: str, columns: Columns, events: tuple[Event, ...] = (), window: Window | None = None
+        self, page: str, columns: Columns, events: Sequence[Event] = (), window: Window | None = None
     ) -> Charts:
         """The charts of one page."""
         return draw_charts(self.definitions, page, columns, window or self.window, self.zone, events)

@@ -129,7 +129,7 @@ def read_section(reader: Reader, spec: SectionSpec) -> Section:
             for name, text in spec.statements.items()
             if f"{spec.key}.{name}" not in drawn
         }
-        charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}))
+        charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}), reader.happened.of_all())
     except Exception as error:
         misplaced = isinstance(error, LlamaAgentError) and not isinstance(error, SourceError)
         if misplaced or not spec.own:

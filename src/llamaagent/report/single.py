@@ -65,11 +65,13 @@ def one_file(
     source: Source,
     now: int,
     window: tuple[int, int] | None = None,
+    written: int | None = None,
     failed: dict[str, str] | None = None,
 ) -> bytes:
     """Read and fill a whole site, and return it as one page.
 
-    window: a span instead of the day before now. failed: takes up what could not be made, and why.
+    window: a span instead of the day before now. written: when states are read that do not belong to it any more.
+    failed: takes up what could not be made, and why.
     """
     import base64
 
@@ -82,7 +84,7 @@ def one_file(
     if source.choices.logo is not None:
         content, ending = read_logo(source.choices.logo)
         logo = f"data:{LOGOS[ending]};base64,{base64.b64encode(content).decode()}"
-    look = source.look._replace(single=style, logo=logo)
+    look = source.look._replace(single=style, logo=logo, written_ts=written)
     told = source.read(now, None, window)
     pages = Pages(told.report, told.sections, told.usage, source.zone, look, {})
     made = {path: content for path, content in render(told, pages, look) if path.endswith(".html")}

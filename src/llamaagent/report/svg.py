@@ -136,7 +136,7 @@ def marks() -> str:
     """The shapes that the events of a page's charts refer to; once in a page that has charts."""
     stem = f"M0 {TOP}v{TALL}"
     shapes = {"start": "M0 2l4 8h-8z", "end": "M-3 3h6v6h-6z", "crash": "M-4 2l8 8m0-8l-8 8",
-              "refusal": "M0 1l4 5l-4 5l-4-5z"}  # fmt: skip
+              "refusal": "M0 1l4 5l-4 5l-4-5z", "deploy": "M-4 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"}  # fmt: skip
     drawn = "".join(
         f'<g id="m-{kind}"><path class="stem" d="{stem}"/><path class="mark" d="{shape}"/></g>'
         for kind, shape in shapes.items()

@@ -72,26 +72,90 @@ SELECT profile AS subject, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts
  ORDER BY profile, s.ts / :bucket_s;
 
 -- name: read_request_buckets
--- Requests that ended a minute, where any did; they are kept for `retention.generations`.
-SELECT profile AS subject, CAST(avg(r.ts) AS INTEGER) AS ts,
-       count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s,
-       avg(tokens_per_second), min(tokens_per_second), max(tokens_per_second),
-       avg(prompt_tokens_per_second), min(prompt_tokens_per_second), max(prompt_tokens_per_second)
-  FROM v_generations AS r
- WHERE profile IS NOT NULL AND NOT cache_hit AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
- GROUP BY profile, r.ts / :bucket_s
- ORDER BY profile, r.ts / :bucket_s;
+-- Single requests are kept for `retention.generations`: within it requests that ended a minute, 0 where a server was
+-- watched and none ended. Of the time before it the counters of the servers tell the speeds, and nothing the requests.
+WITH kept (from_ts) AS MATERIALIZED (SELECT (SELECT ts FROM v_generations ORDER BY ts LIMIT 1)),
+watched AS (
+    SELECT profile, s.ts / :bucket_s AS bucket, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts,
+           avg(generation_speed) AS speed, min(generation_speed) AS slowest, max(generation_speed) AS fastest,
+           avg(prompt_speed) AS prompt_speed, min(prompt_speed) AS prompt_slowest, max(prompt_speed) AS prompt_fastest
+      FROM json_each(:parts) AS p
+     CROSS JOIN v_report_instance_rollups AS s
+     WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+     GROUP BY profile, s.ts / :bucket_s
+), ended AS (
+    SELECT profile, r.ts / :bucket_s AS bucket, CAST(avg(r.ts) AS INTEGER) AS ts, count(*) * 60.0 / :bucket_s AS rate,
+           avg(tokens_per_second) AS speed, min(tokens_per_second) AS slowest, max(tokens_per_second) AS fastest,
+           avg(prompt_tokens_per_second) AS prompt_speed, min(prompt_tokens_per_second) AS prompt_slowest,
+           max(prompt_tokens_per_second) AS prompt_fastest
+      FROM v_generations AS r
+     WHERE profile IS NOT NULL AND NOT cache_hit
+       AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
+     GROUP BY profile, r.ts / :bucket_s
+), known AS (
+    SELECT profile, bucket, ts AS watched_ts, NULL AS ended_ts, NULL AS rate, NULL AS speed, NULL AS slowest,
+           NULL AS fastest, NULL AS prompt_speed, NULL AS prompt_slowest, NULL AS prompt_fastest
+      FROM watched
+     UNION ALL
+    SELECT profile, bucket, NULL, NULL, NULL, speed, slowest, fastest, prompt_speed, prompt_slowest, prompt_fastest
+      FROM watched, kept
+     WHERE kept.from_ts IS NULL OR (bucket + 1) * :bucket_s <= kept.from_ts
+     UNION ALL
+    SELECT profile, bucket, NULL, ts, rate, speed, slowest, fastest, prompt_speed, prompt_slowest, prompt_fastest
+      FROM ended
+)
+SELECT profile AS subject, coalesce(max(watched_ts), max(ended_ts)) AS ts,
+       iif(bucket * :bucket_s >= kept.from_ts, coalesce(max(rate), 0.0), max(rate)) AS rate,
+       iif(bucket * :bucket_s >= kept.from_ts, coalesce(max(rate), 0.0), max(rate)),
+       iif(bucket * :bucket_s >= kept.from_ts, coalesce(max(rate), 0.0), max(rate)),
+       max(speed), max(slowest), max(fastest),
+       max(prompt_speed), max(prompt_slowest), max(prompt_fastest)
+  FROM known, kept
+ GROUP BY profile, bucket
+ ORDER BY 1, 2;
 
 -- name: read_all_request_buckets
-SELECT '' AS subject, CAST(avg(r.ts) AS INTEGER) AS ts,
-       count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s, count(*) * 60.0 / :bucket_s,
-       1.0 * sum(generated_tokens) / :bucket_s, 1.0 * sum(generated_tokens) / :bucket_s, 1.0 * sum(generated_tokens) / :bucket_s,
-       1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s,
-       1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s,
-       1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s,
-       100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0), 100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0),
-       100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0)
-  FROM v_generations AS r
- WHERE r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
- GROUP BY r.ts / :bucket_s
- ORDER BY r.ts / :bucket_s;
+-- All requests together. Of the time before the oldest that is kept, the machine's count and the servers' counters tell.
+WITH kept (from_ts) AS MATERIALIZED (SELECT (SELECT ts FROM v_generations ORDER BY ts LIMIT 1)),
+watched AS (
+    SELECT s.ts / :bucket_s AS bucket, CAST(avg(s.ts + s.resolution_s / 2) AS INTEGER) AS ts, avg(requests_per_minute) AS rate
+      FROM json_each(:parts) AS p
+     CROSS JOIN v_report_system_rollups AS s
+     WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+     GROUP BY s.ts / :bucket_s
+), counted AS (
+    SELECT s.ts / :bucket_s AS bucket, sum(generated_tokens_per_s * covered_s) / :bucket_s AS generated,
+           sum(prompt_tokens_per_s * covered_s) / :bucket_s AS prompt
+      FROM json_each(:parts) AS p
+     CROSS JOIN v_report_instance_rollups AS s
+     WHERE s.resolution_s = p.value ->> 0 AND s.ts >= p.value ->> 1 AND s.ts < p.value ->> 2
+     GROUP BY s.ts / :bucket_s
+), ended AS (
+    SELECT r.ts / :bucket_s AS bucket, CAST(avg(r.ts) AS INTEGER) AS ts, count(*) * 60.0 / :bucket_s AS rate,
+           1.0 * sum(generated_tokens) / :bucket_s AS generated,
+           1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / :bucket_s AS prompt,
+           100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0) AS cached
+      FROM v_generations AS r
+     WHERE NOT cache_hit AND r.ts >= json_extract(:parts, '$[0][1]') AND r.ts < json_extract(:parts, '$[#-1][2]')
+     GROUP BY r.ts / :bucket_s
+), known AS (
+    SELECT bucket, ts AS watched_ts, NULL AS ended_ts, 0.0 AS rate, 0.0 AS generated, 0.0 AS prompt, NULL AS cached
+      FROM watched, kept
+     WHERE bucket * :bucket_s >= kept.from_ts
+     UNION ALL
+    SELECT bucket, ts, NULL, rate, NULL, NULL, NULL
+      FROM watched, kept
+     WHERE kept.from_ts IS NULL OR bucket * :bucket_s < kept.from_ts
+     UNION ALL
+    SELECT bucket, NULL, NULL, NULL, generated, prompt, NULL
+      FROM counted, kept
+     WHERE kept.from_ts IS NULL OR bucket * :bucket_s < kept.from_ts
+     UNION ALL
+    SELECT bucket, NULL, ts, rate, generated, prompt, cached FROM ended
+)
+SELECT '' AS subject, coalesce(max(watched_ts), max(ended_ts)) AS ts,
+       max(rate), max(rate), max(rate), max(generated), max(generated), max(generated),
+       max(prompt), max(prompt), max(prompt), max(cached), max(cached), max(cached)
+  FROM known
+ GROUP BY bucket
+ ORDER BY 2;

@@ -126,7 +126,7 @@ WITH sampled AS (
            1.0 * sum(prompt_tokens - coalesce(cached_tokens, 0)) / iif(r.ts / :bucket_s = :now_ts / :bucket_s, max(min(60, :bucket_s), :now_ts % :bucket_s), :bucket_s) AS prompt,
            100.0 * sum(cached_tokens) / nullif(sum(prompt_tokens), 0) AS cached
       FROM v_generations AS r
-     WHERE r.ts >= :from_ts AND r.ts < :to_ts
+     WHERE NOT cache_hit AND r.ts >= :from_ts AND r.ts < :to_ts
      GROUP BY r.ts / :bucket_s
 )
 SELECT '' AS subject, coalesce(max(sample_ts), max(end_ts)) AS ts,
@@ -168,19 +168,31 @@ SELECT instance_id, status, reason, detail, stop_reason, launched_ts, ready_ts, 
  LIMIT :limit;
 
 -- name: read_events
--- What is marked on a profile's charts: launches, ends, refusals of the range.
-SELECT launched_ts AS ts, 'start' AS kind, 'started' AS label
+-- What is marked on charts: launches, ends, refusals and deployments of a range, and the cards of those that have some.
+SELECT launched_ts AS ts, 'start' AS kind, 'started' AS label, profile, gpus
   FROM v_history
- WHERE profile = :profile AND launched_ts >= :from_ts AND launched_ts < :to_ts
+ WHERE launched_ts >= :from_ts AND launched_ts < :to_ts
  UNION ALL
-SELECT ended_ts, iif(status = 'error', 'crash', 'end'), iif(status = 'error', 'ended by itself', 'stopped')
+SELECT ended_ts, iif(status = 'error', 'crash', 'end'), iif(status = 'error', 'ended by itself', 'stopped'), profile, gpus
   FROM v_history
- WHERE profile = :profile AND ended_ts >= :from_ts AND ended_ts < :to_ts AND launch_id IS NOT NULL
+ WHERE ended_ts >= :from_ts AND ended_ts < :to_ts AND launch_id IS NOT NULL
  UNION ALL
-SELECT ts, 'refusal', 'held'
+SELECT ts, 'refusal', 'held', profile, NULL
   FROM v_decisions
- WHERE profile = :profile AND ts >= :from_ts AND ts < :to_ts AND action IN ('hold', 'refuse')
- ORDER BY 1, 2;
+ WHERE profile IS NOT NULL AND ts >= :from_ts AND ts < :to_ts AND action IN ('hold', 'refuse')
+ UNION ALL
+SELECT first_seen_ts, 'deploy', 'declared anew', profile, NULL
+  FROM v_revisions AS r
+ WHERE first_seen_ts >= :from_ts AND first_seen_ts < :to_ts
+   AND EXISTS (SELECT 1 FROM v_revisions AS b WHERE b.profile = r.profile AND b.first_seen_ts < r.first_seen_ts)
+ UNION ALL
+SELECT h.launched_ts, 'deploy', 'build ' || b.build || ' to ' || h.build, h.profile, h.gpus
+  FROM v_history AS h
+  JOIN v_history AS b
+    ON b.instance_id = (SELECT max(o.instance_id) FROM v_history AS o
+                         WHERE o.profile = h.profile AND o.instance_id < h.instance_id AND o.build IS NOT NULL)
+ WHERE h.launched_ts >= :from_ts AND h.launched_ts < :to_ts AND h.build <> b.build
+ ORDER BY 1, 2, 4;
 
 -- name: read_decisions
 -- The newest decisions of all profiles.
@@ -346,7 +358,7 @@ SELECT ts, gpu_id, power_mw, interval_s, memory_total_mib
 -- name: read_project_tokens
 SELECT project, coalesce(profile, '?') AS profile, sum(coalesce(total_tokens, 0)) AS tokens
   FROM v_generations AS r
- WHERE project IS NOT NULL AND r.ts > :from_ts
+ WHERE project IS NOT NULL AND NOT cache_hit AND r.ts > :from_ts
  GROUP BY project, profile;
 
 -- name: read_incidents
