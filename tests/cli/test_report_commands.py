@@ -78,7 +78,7 @@ def test_a_part_of_the_site_needs_a_place_of_its_own(place: Place) -> None:
     assert refused.returncode == 2
     assert "-o DIR or --single-file FILE" in refused.stderr
 
-    made = place.run("report", "build", "--since", "2h", "--project", "x", "--single-file", "one.html")
+    made = place.run("report", "build", "--since", "2h", "--project", "default", "--single-file", "one.html")
     assert (made.returncode, made.stdout) == (0, f"{place.folder / 'one.html'}\n")
     assert not (place.folder / "site").exists()
     assert place.run("report", "build", "--profile", "nobody", "-o", "x").returncode == 2
@@ -128,7 +128,9 @@ def test_a_pass_of_crons_builds_runs_what_comes_after_and_records_its_failure(tm
 
     assert done.returncode == 0
     assert (tmp_path / "site" / "index.html").is_file()
-    found = place.run("query", "--json", "SELECT message FROM logs WHERE source = 'report'")
+    found = place.run(
+        "query", "--json", "SELECT message FROM logs WHERE source = 'report' AND level = 'error'"
+    )
     assert [row["message"] for row in json.loads(found.stdout)] == ["reports.after ended with 3"]
 
 

@@ -329,6 +329,16 @@ def test_programs_read_status_feed_and_metrics(small_site: Built) -> None:
     )
 
 
+@pytest.mark.parametrize(("every_s", "told"), [(None, None), (30, 60), (300, 300)])
+def test_the_status_tells_how_often_it_is_written(
+    tmp_path: Path, every_s: int | None, told: int | None
+) -> None:
+    """Where passes come less often than reports are due, it is what they allow."""
+    site = build_site(str(tmp_path), small_database.fill, choices=PLAIN._replace(every_s=every_s))
+
+    assert json.loads(site.read("status.json"))["interval_s"] == told
+
+
 def test_hostile_names_leave_feeds_well_formed(tmp_path: Path) -> None:
     nasty = '<a>&"\\\n\x00\ud800'.encode("utf-8", "replace").decode()
 

@@ -30,11 +30,11 @@ KEPT = Choices(kept=periods(Settings(retain_logs_s=None, retain_generations_s=7 
 
 
 def fill_much(db: Connection) -> None:
-    """Some 12 MB: more than a build counts by itself."""
+    """Some 75 MB: more than a build counts by itself."""
     small_database.fill(db)
     with db:
         for number in range(150):
-            insert(db, "logs", ts=NOW - 1000 + number, level="info", message="x" * 80_000)
+            insert(db, "logs", ts=NOW - 1000 + number, level="info", message="x" * 500_000)
 
 
 def table(site: Built) -> dict[str, list[str]]:
@@ -98,7 +98,7 @@ def test_the_child_is_told_how_long_what_is_kept() -> None:
 def test_a_large_file_is_not_read_for_each_build(tmp_path: Path) -> None:
     """Until the first backup there are no figures; from then on those of the last one, with its time."""
     site = build_site(str(tmp_path), fill_much, choices=KEPT)
-    assert os.path.getsize(site.database) > 10 * 1024 * 1024
+    assert os.path.getsize(site.database) > 64 * 1024 * 1024
     assert table(site)["logs"][:2] == [DASH, DASH]
     assert "there was none yet" in site.read("care.html")
 
@@ -111,8 +111,32 @@ def test_a_large_file_is_not_read_for_each_build(tmp_path: Path) -> None:
 
     rows, size, *_, kept = table(site)["logs"]
     assert (rows, kept) == ("150", "for ever retention.logs")
-    assert re.fullmatch(r"1[12]\.\d MiB", size)
-    assert "Rows and sizes were counted with the backup of <time" in site.read("care.html")
+    assert re.fullmatch(r"7\d\.\d MiB", size)
+    assert "Rows and sizes were counted at <time" in site.read("care.html")
+
+
+def test_a_file_is_counted_once_a_day_or_when_it_has_grown(tmp_path: Path) -> None:
+    site = build_site(str(tmp_path), small_database.fill, choices=KEPT)
+
+    def after(seconds: int, lines: int, text: str) -> str:
+        """Rows of `logs` as the page has them, after so many more."""
+        db = open_database(site.database)
+        with db:
+            for number in range(lines):
+                insert(db, "logs", ts=NOW - 100 + number, level="info", message=text)
+        db.close()
+        build_again(site.database, site.directory, NOW + seconds, choices=KEPT)
+        return table(site)["logs"][0]
+
+    first = re.search(r"were counted at <time[^>]*>([^<]*)", site.read("care.html"))
+    assert after(300, 3, "x") == "0", "what was counted is told"
+    assert re.search(r"were counted at <time[^>]*>([^<]*)", site.read("care.html"))[1] == first[1]  # type: ignore[index]
+    assert after(600, 1, "x" * 400_000) == "4", "the file has grown"
+    assert after(900, 1, "x") == "4"
+    assert after(600 + 86_400, 0, "") == "5", "a day is over"
+    (note,) = (tmp_path / "state" / "matplotlib").glob("tables.json")
+    note.write_text('{"ts": "damaged"')
+    assert after(700 + 86_400, 1, "x") == "6", "a damaged note is none"
 
 
 def test_no_statement_of_that_page_scans_a_table_that_grows(tmp_path: Path) -> None:
@@ -158,4 +182,4 @@ class _Reader:
     """What read_stored needs of a reader."""
 
     def __init__(self, db: Connection) -> None:
-        self.db, self.sql = db, dict(statements("report"))
+        self.db, self.sql, self.now = db, dict(statements("report")), NOW

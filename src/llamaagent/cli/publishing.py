@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _WAIT_S = 60.0
 _WORDS_KEPT = 500
+_SHUT = "report_shut"  # what was said of a site that a web server cannot read
 
 
 def publish(values: Values, opened: Opened, db: Connection, shortage: Shortage | None = None) -> None:
@@ -106,8 +107,9 @@ def _build(argv: tuple[str, ...]) -> Result:
 
 
 def _tell(opened: Opened, db: Connection, result: Result) -> None:
-    """Say and record that a build failed; one that did not is no news."""
+    """Say and record that a build failed; one that did not is no news, unless nobody can see it."""
     if result.code == 0:
+        _tell_shut(opened, db)
         return
     from llamaagent.store.samples import SampleStore
 
@@ -116,6 +118,25 @@ def _tell(opened: Opened, db: Connection, result: Result) -> None:
     say(f"the report was not built: {reason}")
     with db:
         SampleStore(db).log("error", "report", f"not built: {reason}", opened.clock.now(), "report")
+
+
+def _tell_shut(opened: Opened, db: Connection) -> None:
+    """Say and record once that a web server cannot read the site: when that begins, and when the reason changes."""
+    from llamaagent.cli.report import say_shut
+    from llamaagent.store.samples import SampleStore
+
+    samples, now = SampleStore(db), opened.clock.now()
+    shut = say_shut(opened)
+    if shut == samples.metadata(_SHUT):
+        return
+    with db:
+        if shut is None:
+            samples.delete_metadata(_SHUT)
+        else:
+            samples.set_metadata(_SHUT, shut, now)
+            samples.log("warning", "report", shut, now, "report")
+    if shut is not None:
+        say(shut)
 
 
 def _after(opened: Opened, result: Result, limit_s: float) -> str | None:

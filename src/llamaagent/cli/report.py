@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 
-from llamaagent.base.errors import StorageError, UsageError
+from llamaagent.base.errors import StorageError
 from llamaagent.cli.output import say
 from llamaagent.cli.site import load, need_database
 
@@ -60,6 +61,7 @@ def command(
             scope=scope or WHOLE,
             single_file=single_file,
             kept=periods(opened.site.settings),
+            every_s=reports.every_s,
         ),
     )
 
@@ -76,16 +78,13 @@ def environment() -> dict[str, str]:
 def build(values: Values) -> int:
     """Build the site now and say where it is: on stdout the path, on stderr the rest."""
     from llamaagent.base.run import run
+    from llamaagent.cli.reportscope import check_place, choose_scope
 
     opened = load(values)
     need_database(opened)
     out, single = values.text("out"), values.text("single_file")
-    scope = _scope(values, opened)
-    if not scope.whole and out is None and single is None:
-        raise UsageError(
-            "a part of the site would take the place of all of it",
-            hint="say where: -o DIR or --single-file FILE",
-        )
+    scope = choose_scope(values, opened)
+    check_place(scope, out, single, where(opened)[0])
     argv = command(
         opened,
         out,
@@ -106,36 +105,14 @@ def build(values: Values) -> int:
         pages = "1 page" if told["pages"] == 1 else f"{told['pages']} pages"
         say(f"{pages}, {told['charts']} charts with pictures, {float(told['seconds']):.1f} s")
     if out is None and single is None:
-        _follow(opened, result, quiet=values.flag("quiet"))
+        failure = run_after(opened, result, float(opened.site.settings.reports.after_timeout_s))
+        if failure is not None:
+            say(failure)
+    shut = None if single is not None or values.flag("quiet") else say_shut(opened, out)
+    if shut is not None:
+        say(shut)
     print(f"file://{told['path']}" if values.flag("open") else told["path"])
     return 0
-
-
-def _follow(opened: Opened, result: Result, *, quiet: bool) -> None:
-    failure = run_after(opened, result, float(opened.site.settings.reports.after_timeout_s))
-    if failure is not None:
-        say(failure)
-    folder, public = where(opened)
-    shut = first_shut(folder) if public and not quiet else None
-    if shut is not None:
-        say(f"a web server cannot read the site: chmod o+x {shut}")
-
-
-def _scope(values: Values, opened: Opened) -> Scope:
-    from llamaagent.cli.history import since
-    from llamaagent.cli.site import known_names, matching, reading
-    from llamaagent.report.scope import Scope
-
-    now = opened.clock.now()
-    begin = since(values, now) if values.text("since") else None
-    end = since(values, now, "until") if values.text("until") else None
-    if begin is not None and begin >= (now if end is None else end):
-        raise UsageError("--since: later than the end of the time that is shown")
-    names = None
-    if values.many("profile"):
-        with reading(opened) as db:
-            names = frozenset(matching(values.many("profile"), known_names(opened, db)))
-    return Scope(names, values.text("project"), begin, end)
 
 
 def run_after(opened: Opened, result: Result, limit_s: float) -> str | None:
@@ -166,6 +143,13 @@ def run_after(opened: Opened, result: Result, limit_s: float) -> str | None:
         return f"reports.after was ended: it took more than {limit_s:.0f} s"
     said = done.err.decode("utf-8", "replace").strip()[-300:]
     return f"reports.after ended with {done.code}{': ' if said else ''}{said}"
+
+
+def say_shut(opened: Opened, out: str | None = None) -> str | None:
+    """The line that says how a site that is meant for a web server becomes readable by it; None when it is."""
+    folder, public = where(opened, out)
+    shut = first_shut(folder) if public else None
+    return None if shut is None else f"a web server cannot read the site: chmod o+x {shlex.quote(shut)}"
 
 
 def first_shut(folder: str) -> str | None:

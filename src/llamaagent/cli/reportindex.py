@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from llamaagent.base.clock import SystemClock
 from llamaagent.base.errors import ServiceUnavailableError, UsageError
 from llamaagent.cli.output import say
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from llamaagent.report.sites import SiteRow
 
 _TIMEOUT_S = 10.0
+_LONGEST_S = 3600.0
 _LARGEST = 4 << 20
 
 
@@ -25,7 +27,7 @@ def build(values: Values) -> int:
         raise UsageError("say where the front page goes", hint="-o DIR")
     timeout_s = _timeout(values)
     rows = [_read(place, os.path.abspath(out), timeout_s) for place in values.many("site")]
-    path = write_index(rows, os.path.abspath(out), values.text("title") or "llamaagent")
+    path = write_index(rows, os.path.abspath(out), values.text("title") or "llamaagent", SystemClock().now())
     for row in rows:
         if row.failure is not None:
             say(f"{row.place}: {row.failure}")
@@ -45,10 +47,13 @@ def _timeout(values: Values) -> float:
         seconds = parse_duration(word)
     except UnitError as error:
         raise UsageError(f"--timeout: {error}") from error
-    return _TIMEOUT_S if not seconds else float(seconds)
+    return min(float(seconds), _LONGEST_S) if seconds else _TIMEOUT_S
 
 
 def _read(place: str, out: str, timeout_s: float) -> SiteRow:
+    """What a site says of itself; whatever is wrong with it or its address is told in its row."""
+    from http.client import HTTPException
+
     from llamaagent.report.sites import SiteRow, read_status
 
     remote = place.startswith(("http://", "https://"))
@@ -58,12 +63,14 @@ def _read(place: str, out: str, timeout_s: float) -> SiteRow:
             _fetch(f"{link}status.json", timeout_s) if remote else _load(os.path.join(place, "status.json"))
         )
         return read_status(place, f"{link}index.html", data)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         return SiteRow(place, f"{link}index.html", place, None, f"cannot be read: {reason}")
 
 
 def _load(path: str) -> bytes:
+    if not os.path.isfile(path) and os.path.exists(path):
+        raise ValueError("it is no file")  # a pipe would be waited for
     with open(path, "rb") as file:
         return file.read(_LARGEST)
 
@@ -71,7 +78,15 @@ def _load(path: str) -> bytes:
 def _fetch(address: str, timeout_s: float) -> bytes:
     from urllib.request import Request, urlopen
 
+    clock = SystemClock()
     request = Request(address, headers={"User-Agent": "llamaagent"})  # noqa: S310 - http and https only, see above
     with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
-        data: bytes = answer.read(_LARGEST)
-    return data
+        begin = clock.monotonic()
+        parts: list[bytes] = []
+        while part := answer.read1(1 << 16):
+            parts.append(part)
+            if sum(map(len, parts)) > _LARGEST:
+                raise ValueError("it is too long for a status.json")
+            if clock.monotonic() - begin > timeout_s:  # the limit of the socket begins anew with each byte
+                raise TimeoutError(f"it was not read within {timeout_s:.0f} s")
+    return b"".join(parts)

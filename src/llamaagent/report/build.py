@@ -22,6 +22,7 @@ from llamaagent.report.pictures import Gallery
 from llamaagent.report.publish import Site
 from llamaagent.report.reading import Reader
 from llamaagent.report.sections import FIXED, find_sections, read_section
+from llamaagent.report.sources import check_statements
 from llamaagent.report.stored import read_stored
 from llamaagent.report.usage import read_usage
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from llamaagent.base.clock import Clock
     from llamaagent.report.html import Look
-    from llamaagent.report.model import Charts, LongPage, Report
+    from llamaagent.report.model import Charts, LongPage, Report, Stored
     from llamaagent.report.periods import Period
     from llamaagent.report.sections import Section
     from llamaagent.report.usage import ProjectUse
@@ -56,12 +57,16 @@ class BuildResult(NamedTuple):
 
 
 class Told(NamedTuple):
-    """All that was read for one build. long: (page, its path, what it was made from) of those that must be written."""
+    """All that was read for one build. long: (page, its path, what it was made from) of those that must be written.
+
+    every_s: how often the agent builds the site.
+    """
 
     report: Report
     sections: tuple[Section, ...]
     usage: tuple[ProjectUse, ...]
     long: tuple[tuple[LongPage, str, str], ...]
+    every_s: int | None = None
 
     def all_charts(self, look: Look) -> Iterator[tuple[str, str, Charts, Period]]:
         """(kind, subject, charts, period) of every page that is wanted."""
@@ -106,7 +111,8 @@ def build(
         pages = Pages(told.report, told.sections, told.usage, zone, look, gallery.known)
         add_days(site, source, pages, told.report, choices.keep_s)
         for page, path, mark in told.long:
-            site.add_page(path, pages.long(page, path), mark if complete[id(page.charts)] else None)
+            content = pages.long(page, path)
+            site.add_page(path, content, mark if complete[id(page.charts)] and pages.is_whole(path) else None)
         for path, content in render(told, pages, look):
             site.add_page(path, content)
         published = site.publish()
@@ -140,7 +146,7 @@ def render(told: Told, pages: Pages, look: Look) -> Iterator[tuple[str, bytes]]:
         yield "system.html", pages.system()
     for section in told.sections:
         yield f"{section.spec.key}.html", pages.section(section)
-    yield "status.json", feeds.status_json(report)
+    yield "status.json", feeds.status_json(report, told.every_s)
     yield "feed.atom", feeds.atom(report)
     yield "metrics.prom", feeds.prometheus(report)
     yield "index.html", pages.index()
@@ -153,6 +159,7 @@ class Source:
         self.database, self.zone, self.choices, self.look, self.title = database, zone, choices, look, title
         self._definitions = read_chart_definitions(choices.templates, look.cache_directory)
         self._specs = find_sections(choices.templates, choices.sections)
+        self._stored: Stored | None = None
 
     def read(self, now: int, site: Site | None = None, window: tuple[int, int] | None = None) -> Told:
         """Read everything in one transaction, which is over before the first picture is drawn.
@@ -171,16 +178,19 @@ class Source:
                 reader = Reader(db, self._definitions, now, self.zone, scope)
                 for spec in self._specs:
                     reader.sql |= {f"{spec.key}.{name}": text for name, text in spec.statements.items()}
+                check_statements(self._definitions, reader.sql, (spec.key for spec in self._specs))
                 report = reader.read(self.title)
                 sections = tuple(read_section(reader, spec) for spec in self._specs if spec.fits(scope))
                 usage = read_usage(reader)
-                report = report._replace(stored=read_stored(reader, self.choices.kept))
+                if window is None or self._stored is None:  # a day that is over is told what is stored now
+                    self._stored = read_stored(reader, self.choices.kept, self.look.cache_directory)
+                report = report._replace(stored=self._stored)
                 if site is None:
                     report = report._replace(periods=())
                 long = () if site is None else tuple(self._read_long(reader, report, site))
         finally:
             db.close()
-        return Told(report, sections, usage, long)
+        return Told(report, sections, usage, long, self.choices.every_s)
 
     def _read_long(self, reader: Reader, report: Report, site: Site) -> Iterator[tuple[LongPage, str, str]]:
         """Those whose next bucket is complete, or that look otherwise now; the others stay as they are."""

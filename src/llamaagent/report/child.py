@@ -35,7 +35,7 @@ _TEXTS = (
     "single-file",
     "project",
 )
-_NUMBERS = ("now", "since", "until")
+_NUMBERS = ("now", "since", "until", "every")
 _LISTS = ("link", "section", "profile", "kept")
 _FLAGS = ("public", "no-sections")
 
@@ -63,7 +63,11 @@ def child_argv(
         scope = choices.scope
         given |= {"logo": choices.logo, "templates": choices.templates, "single-file": choices.single_file}
         given |= {"pictures": choices.pictures, "project": scope.project, "since": scope.since_ts}
-        given |= {"until": scope.until_ts, "keep": "never" if choices.keep_s is None else choices.keep_s}
+        given |= {
+            "until": scope.until_ts,
+            "every": choices.every_s,
+            "keep": "never" if choices.keep_s is None else choices.keep_s,
+        }
         argv += [f"--link={name}={address}" for name, address in choices.links]
         argv += [f"--section={name}" for name in choices.sections or ()]
         argv += ["--no-sections"] if choices.sections == () else []
@@ -112,6 +116,7 @@ def _choices(given: dict[str, Any]) -> Choices:
             (table, None if keep_s == "never" else int(keep_s))
             for table, _, keep_s in (text.partition("=") for text in given["kept"])
         ),
+        every_s=given["every"],
     )
 
 
@@ -145,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _build(given: dict[str, Any], clock: SystemClock, seen: str | None) -> int:
     import json
 
-    from llamaagent.base.errors import LlamaAgentError
+    from llamaagent.base.errors import BUG, LlamaAgentError
 
     try:
         result = _make(given, clock)
@@ -153,6 +158,12 @@ def _build(given: dict[str, Any], clock: SystemClock, seen: str | None) -> int:
         hint = f" ({error.hint})" if error.hint else ""
         sys.stderr.write(f"report: {error}{hint}\n")
         return error.exit_code
+    except Exception:  # noqa: BLE001 - the border of this process
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("report: this is a bug in llamaagent; the lines above say where\n")
+        return BUG
     for path, failure in result.failed:
         sys.stderr.write(f"report: {path} was not drawn: {failure}\n")
     told = result._asdict()

@@ -13,7 +13,8 @@ class Choices(NamedTuple):
 
     logo: an image file. links: (name, address). templates: a folder whose files go before ours. keep_s: how long the
     days are kept, None = for ever, 0 = not at all. single_file: where to write the site as one file instead.
-    kept: (table, seconds or None = for ever) of what the database keeps, to be told.
+    kept: (table, seconds or None = for ever) of what the database keeps, to be told. every_s: how often the agent
+    builds it, which `status.json` tells; None: it does not.
     """
 
     logo: str | None = None
@@ -25,6 +26,7 @@ class Choices(NamedTuple):
     scope: Scope = WHOLE
     single_file: str | None = None
     kept: tuple[tuple[str, int | None], ...] = ()
+    every_s: int | None = None
 
 
 DEFAULT = Choices()

@@ -12,6 +12,8 @@ from llamaagent.report.definitions import Definitions, read_definitions
 from llamaagent.report.folder import site_folder
 from llamaagent.report.html import Look
 from llamaagent.report.paths import read_site_file
+from llamaagent.report.sections import find_sections
+from llamaagent.report.sources import check_pages
 from llamaagent.report.times import local
 
 if TYPE_CHECKING:
@@ -54,12 +56,13 @@ def read_logo(path: str) -> tuple[bytes, str]:
 
 
 def read_chart_definitions(templates: str | None, cache_directory: str | None = None) -> Definitions:
-    """Our charts.toml, and what the user's adds to it."""
+    """Our charts.toml, and what the user's adds to it. Raises ConfigError over the user's."""
     ours = read_definitions(read_site_file("charts.toml"), cache_directory=cache_directory)
     if templates is None or not os.path.isfile(os.path.join(templates, "charts.toml")):
         return ours
     path = os.path.join(templates, "charts.toml")
-    own = read_definitions(read_site_file("charts.toml", templates), path, cache_directory)
+    own = read_definitions(read_site_file("charts.toml", templates), path, cache_directory, own=True)
+    check_pages(own, (spec.key for spec in find_sections(templates, None)), path)
     return Definitions(ours.sources + own.sources, ours.charts + own.charts)
 
 

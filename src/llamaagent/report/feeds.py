@@ -20,12 +20,16 @@ _PROM = "llamaagent_report_"
 _CONTROLS = dict.fromkeys({*range(32), *range(127, 160), *range(0xD800, 0xE000)} - {9, 10})
 
 
-def status_json(report: Report) -> bytes:
-    """How everything is, as one JSON object with stable keys; what `report index` reads of other sites."""
+def status_json(report: Report, every_s: int | None = None) -> bytes:
+    """How everything is, as one JSON object with stable keys; what `report index` reads of other sites.
+
+    every_s: how often the agent builds the report, None when it does not. Where passes come less often, it is that.
+    """
     told = {
         "schema": 1,
         "title": report.title,
         "time": report.now,
+        "interval_s": None if every_s is None else max(every_s, report.sampling.period_s or 0),
         "last_sample_ts": report.sampling.last_ts,
         "state": _state(report),
         "problems": [

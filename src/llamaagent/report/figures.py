@@ -40,7 +40,7 @@ def format_number(value: float) -> str:
     """
     size = abs(value)
     if size >= 99.95:
-        return f"{value:,.0f}"
+        return f"{value:,.0f}" if size != math.inf else DASH
     text = f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"
     text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text
@@ -52,7 +52,7 @@ def format_quantity(value: float | None, unit: str) -> str:
     >>> format_quantity(2048, "MiB"), format_quantity(12.5, "%")
     ('2 GiB', '12.5%')
     """
-    if value is None:
+    if value is None or not math.isfinite(value):
         return DASH
     scale = choose_scale(unit, value)
     number = format_number(value / scale.divisor)
@@ -67,12 +67,12 @@ def format_count(value: int | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Write a length of time with its two largest parts; a dash for None.
+    """Write a length of time with its two largest parts; a dash for None and what is not finite.
 
     >>> format_duration(59), format_duration(3700), format_duration(200000), format_duration(0.25)
     ('59 s', '1 h 1 min', '2 d 7 h', '250 ms')
     """
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return DASH
     if 0 < seconds < 1:
         return f"{seconds * 1000:.0f} ms"

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
-from llamaagent.base.errors import ConfigError
 from llamaagent.base.record import NamedTuple
 from llamaagent.report import figures, lives, svg, times, words
 from llamaagent.report.arithmetic import read_arithmetic
-from llamaagent.report.folder import site_folder
+from llamaagent.report.drawings import Drawings
 from llamaagent.report.paths import card_path, page_path, picture_stem
 from llamaagent.report.periods import DAY
-from llamaagent.report.strips import draw_histogram, draw_life, draw_spark
-from llamaagent.report.tables import draw_rows, table_step
+from llamaagent.report.tables import table_step
+from llamaagent.report.templates import find_fault, make_environment, say_error
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -73,9 +69,12 @@ class Pages:
         pictures: Mapping[str, str],
     ) -> None:
         self._report, self._look, self._pictures = report, look, pictures
-        self.failed: dict[str, str] = {}  # pages of the user's own, and why they could not be made
+        self.failed: dict[
+            str, str
+        ] = {}  # pages of the user's own and drawings, and why they could not be made
+        self._drawings = Drawings(zone, self.failed)
         self._cards = {gpu.row.uuid: card_path(gpu.row) for gpu in report.gpus}
-        self._environment = _environment(look)
+        self._environment = make_environment(look.templates, look.cache_directory)
         self._environment.filters.update(_filters(report, zone))
         self._environment.globals.update(
             report=report,
@@ -86,14 +85,10 @@ class Pages:
             nav=self._navigation(sections),
             known=frozenset(page.row.profile for page in report.profiles),
             figures=_FIGURES,
-            rows=lambda chart: draw_rows(chart, zone),
             step=table_step,
-            svg=lambda chart: svg.draw(chart, zone),
+            **self._drawings.named(),
             marks=svg.marks(),
-            life=lambda stretches, window: draw_life(stretches, window, zone),
             say_life=lives.say_life,
-            histogram=draw_histogram,
-            spark=draw_spark,
             files=self._files,
             day=DAY,
             zone_words=lambda window: times.zone_label(window.from_ts, window.to_ts, zone),
@@ -125,9 +120,13 @@ class Pages:
             except Exception as error:
                 if not section.spec.own:
                     raise
-                self.failed[key] = f"{type(error).__name__}: {error}"
+                self.failed[key] = say_error(error)
                 section = section._replace(failure=self.failed[key])
         return self._render("failed.html", path, key, section=section)
+
+    def is_whole(self, path: str) -> bool:
+        """Say whether nothing failed on a page that was filled."""
+        return not any(place.partition("#")[0] == path for place in self.failed)
 
     def long(self, page: LongPage, path: str) -> bytes:
         """The charts of a week or longer."""
@@ -159,38 +158,18 @@ class Pages:
 
     def _render(self, template: str, path: str, active: str, **values: Any) -> bytes:
         root = "../" * path.count("/")
+        self._drawings.page = path
         try:
             text = self._environment.get_template(template).render(
                 root=root, path=path, active=active, cards=self._cards, **values
             )
-        except jinja2.TemplateError as error:
-            if self._look.templates is None:
+        except Exception as error:
+            folder = self._look.templates
+            fault = None if folder is None else find_fault(error, template, folder)
+            if fault is None:
                 raise
-            line = getattr(error, "lineno", None)
-            where = f"{getattr(error, 'name', None) or template}{f':{line}' if line else ''}"
-            raise ConfigError(f"reports.templates: {where}: {error}") from error
+            raise fault from error
         return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text).encode("utf-8", "replace")
-
-
-def _environment(look: Look) -> jinja2.Environment:
-    folders = [folder for folder in (look.templates, site_folder()) if folder]
-    cache = None
-    if look.cache_directory is not None:
-        folder = os.path.join(look.cache_directory, "templates")
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            cache = jinja2.FileSystemBytecodeCache(folder)
-        except OSError:
-            cache = None  # a little slower, that is all
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        bytecode_cache=cache,
-    )
 
 
 def _filters(report: Report, zone: dt.tzinfo) -> dict[str, Any]:

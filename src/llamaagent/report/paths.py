@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from llamaagent.base.errors import InstallError
+from llamaagent.base.errors import ConfigError, InstallError
 from llamaagent.report.folder import site_folder
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 def read_site_file(name: str, templates: str | None = None) -> str:
-    """Read a file such as `style.css`, the user's own if there is one. Raises InstallError."""
+    """Read a file such as `style.css`, the user's own if there is one. Raises ConfigError over theirs, InstallError."""
     own = os.path.join(templates, name) if templates else ""
     path = own if own and os.path.isfile(own) else os.path.join(site_folder(), name)
     try:
@@ -25,7 +25,8 @@ def read_site_file(name: str, templates: str | None = None) -> str:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise InstallError(f"{path} cannot be read: {reason}") from error
+        kind = ConfigError if path == own else InstallError
+        raise kind(f"{path} cannot be read: {reason}") from error
 
 
 def page_path(profile: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamaagent.base.errors import CannotCreateError, LockHeldError, StorageError, StoreFullError
 from llamaagent.base.record import NamedTuple
+from llamaagent.report.modes import choose_modes, settle_modes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ PICTURE_FILES = (".png", "@2x.png", ".csv")  # what lies beside a chart, by the 
 LIST = ".llamaagent-site.json"
 _LOCK = ".llamaagent-report.lock"
 _STAGE = ".llamaagent-new"
+_KINDS = ("assets", "pages", "previous")
 _MARK = b'<meta name="generator" content="llamaagent">'
 _FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
 
@@ -41,16 +43,17 @@ class Published(NamedTuple):
 class Site:
     """A folder that is being given a new site. Use as a context manager: it holds the folder's lock.
 
-    public: pages 0644 in 0755, so that a web server can read them; else 0600 in 0700. A folder that was
-    there before keeps its own mode. Raises LockHeldError when another build is on, CannotCreateError.
+    public: pages 0644 in 0755, so that a web server can read them; else 0600 in 0700, also those that stay as
+    they are. A folder that was there before keeps its own mode. Raises LockHeldError when another build is on,
+    CannotCreateError.
     """
 
     def __init__(self, directory: str, *, public: bool) -> None:
         self.directory = directory
-        self._file_mode = 0o644 if public else 0o600
-        self._folder_mode = 0o755 if public else 0o700
+        self._modes = choose_modes(public=public)
         self._stage = os.path.join(directory, _STAGE)
         self._lock = -1
+        self._made = False  # by us, this time or before: then its mode is ours too
         self._assets: set[str] = set()
         self._pages: dict[str, None] = {}  # in the order in which they are put in place
         self._staged: set[str] = set()
@@ -61,7 +64,7 @@ class Site:
 
     def __enter__(self) -> Self:
         try:
-            self._make_folder(self.directory)
+            self._made = self._make_folder(self.directory)
             self._lock = os.open(
                 os.path.join(self.directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
@@ -76,6 +79,7 @@ class Site:
             raise LockHeldError(f"another report is being written to {self.directory}") from error
         shutil.rmtree(self._stage, ignore_errors=True)  # what a killed build left
         self._listed, self._known = _read_list(self.directory)
+        self._made = self._made or self._known.get("made") is True
         return self
 
     def __exit__(
@@ -166,9 +170,10 @@ class Site:
         assets = sorted(self._staged.difference(pages))
         removed: list[str] = []
         same = self._same("pages", self._pages) and self._same("assets", self._assets)
-        if not self._staged and same and self._same_notes():
-            return Published((), len(self._pages) + len(self._assets), ())
         try:
+            changed = self._settle()
+            if not self._staged and same and self._same_notes():
+                return Published(changed, len(self._pages) + len(self._assets) - len(changed), ())
             self._save_list(
                 keep_old_pages=True
             )  # a kill from here on leaves nothing that we do not know as ours
@@ -179,8 +184,16 @@ class Site:
             self._save_list(keep_old_pages=False)
         except OSError as error:
             raise _storage_error(self.directory, error) from error
-        kept = len(self._pages) + len(self._assets) - len(self._staged)
-        return Published((*assets, *pages), kept, tuple(removed))
+        changed = tuple(path for path in changed if path not in self._staged)
+        kept = len(self._pages) + len(self._assets) - len(self._staged) - len(changed)
+        return Published((*assets, *pages, *changed), kept, tuple(removed))
+
+    def _settle(self) -> tuple[str, ...]:
+        """Before anything new is put in place: what stays of a site that is private now must not stay public."""
+        there = {path for kind in _KINDS for path in self._listed[kind]}
+        changed = settle_modes(self.directory, sorted(there), self._modes, whole=self._made)
+        settle_modes(self.directory, [LIST], self._modes, whole=False)
+        return tuple(path for path in changed if path in self._pages or path in self._assets)
 
     def _same(self, kind: str, paths: Iterable[str]) -> bool:
         return set(self._listed[kind]) == set(paths)
@@ -204,7 +217,7 @@ class Site:
             marks = {path: mark for path, mark in marks.items() if path not in self._staged}
             pictures = {stem: noted for stem, noted in pictures.items() if f"{stem}.png" not in self._staged}
         lists: dict[str, Any] = {"assets": sorted(self._assets), "pages": sorted(pages)}
-        lists |= {"previous": sorted(previous), "marks": marks, "pictures": pictures}
+        lists |= {"previous": sorted(previous), "marks": marks, "pictures": pictures, "made": self._made}
         content = json.dumps(lists, indent=1).encode()
         self._write(LIST, content)
         self._staged.discard(LIST)
@@ -217,23 +230,24 @@ class Site:
             handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
-                os.fchmod(file.fileno(), self._file_mode)
+                os.fchmod(file.fileno(), self._modes.file)
         except OSError as error:
             raise _storage_error(self.directory, error) from error
         self._staged.add(path)
 
-    def _make_folder(self, path: str) -> None:
-        """With its missing parents, which `os.makedirs` would leave to the umask."""
+    def _make_folder(self, path: str) -> bool:
+        """With its missing parents, which `os.makedirs` would leave to the umask; False when it was there."""
         if os.path.isdir(path):
-            return
+            return False
         self._make_folder(os.path.dirname(os.path.abspath(path)))
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             if not os.path.isdir(path):
                 raise
-            return  # another build was faster
-        os.chmod(path, self._folder_mode)
+            return False  # another build was faster
+        os.chmod(path, self._modes.folder)
+        return True
 
 
 def _read(path: str) -> bytes | None:
@@ -246,14 +260,15 @@ def _read(path: str) -> bytes | None:
 
 def _read_list(directory: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """The folder's list of our files, and notes on them; a damaged one counts as empty, so nothing is removed by it."""
-    nothing: dict[str, list[str]] = {"assets": [], "pages": [], "previous": []}
+    nothing: dict[str, list[str]] = {kind: [] for kind in _KINDS}
     try:
         lists = json.loads(_read(os.path.join(directory, LIST)) or b"{}")
         found = {
             key: [path for path in lists.get(key, []) if isinstance(path, str) and _inside(path)]
             for key in nothing
         }
-        notes = {key: dict(lists.get(key, {})) for key in ("marks", "pictures")}
+        notes: dict[str, Any] = {key: dict(lists.get(key, {})) for key in ("marks", "pictures")}
+        notes["made"] = lists.get("made")
     except (ValueError, AttributeError, TypeError):
         return nothing, {}
     return found, notes

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from llamaagent.base.errors import ConfigError, InstallError, LlamaAgentError
 from llamaagent.base.record import NamedTuple
 from llamaagent.report.folder import site_folder
+from llamaagent.report.pagefiles import check_form, check_name
+from llamaagent.report.sources import SourceError
+from llamaagent.report.templates import say_error
 from llamaagent.sql import split_statements
 
 if TYPE_CHECKING:
@@ -81,20 +84,32 @@ def _read_folder(folder: str, *, own: bool) -> dict[str, SectionSpec]:
         if ending != ".sql":
             continue
         path = os.path.join(folder, name)
+        if own:
+            check_name(key, path, _taken())
         try:
             with open(path, encoding="utf-8") as file:
                 text = file.read()
         except (OSError, UnicodeDecodeError) as error:
-            raise InstallError(f"{path} cannot be read") from error
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise (ConfigError if own else InstallError)(f"{path} cannot be read: {reason}") from error
         title = text.partition("\n")[0]
         if not title.startswith(_MARK) or not os.path.isfile(os.path.join(folder, f"{key}.html")):
             raise ConfigError(
                 f"{path} is not a page", hint=f"line 1 is `{_MARK} TITLE`, and {key}.html lies beside it"
             )
+        if own:
+            check_form(text, path)
         found[key] = SectionSpec(
             key, title.removeprefix(_MARK).strip() or key, split_statements(text, path), own
         )
     return found
+
+
+def _taken() -> frozenset[str]:
+    """Pages of ours that are not made of SQL, and parts of pages: one of the user's would silently take their place."""
+    names = [os.path.splitext(name) for name in os.listdir(site_folder())]
+    made = {key for key, ending in names if ending == ".sql"}
+    return frozenset({key for key, ending in names if ending == ".html"} - made | {*FIXED})
 
 
 def read_section(reader: Reader, spec: SectionSpec) -> Section:
@@ -115,12 +130,11 @@ def read_section(reader: Reader, spec: SectionSpec) -> Section:
             if f"{spec.key}.{name}" not in drawn
         }
         charts = reader.charts(spec.key, reader.columns(spec.key).get("", {}), reader.happened.of_all())
-    except LlamaAgentError:
-        raise
     except Exception as error:
-        if not spec.own:
+        misplaced = isinstance(error, LlamaAgentError) and not isinstance(error, SourceError)
+        if misplaced or not spec.own:
             raise
-        return Section(spec, {}, failure=f"{type(error).__name__}: {error}")
+        return Section(spec, {}, failure=say_error(error))
     return Section(spec, data, charts)
 
 

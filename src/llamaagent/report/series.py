@@ -5,6 +5,7 @@ The reducing to buckets is done by SQL, one pass over the samples for all subjec
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from llamaagent.base.record import NamedTuple
 from llamaagent.report.charts import Chart, Event, Limit, Point, Series, make_chart
 from llamaagent.report.figures import format_quantity
+from llamaagent.report.sources import read_rows
 from llamaagent.report.spans import long_statement
 from llamaagent.report.stacks import stack_lines
 
@@ -94,7 +96,7 @@ def read_columns(
     """Read all buckets for a kind of page: subject (profile, card, or empty) -> column -> points by time.
 
     A day comes from the samples, a longer span from the roll-ups, and so does a day whose samples are gone. A source
-    that is split gives a column `name/part` for each of its parts.
+    that is split gives a column `name/part` for each of its parts. Raises ConfigError over a source of the user's.
     """
     found: dict[str, Columns] = {}
     bindings = {
@@ -106,11 +108,17 @@ def read_columns(
         if source.page != page:
             continue
         rolled = long_statement(db, source.statement, window)
-        rows = db.execute(*(rolled or (statements[source.statement], bindings)))
+        rows = _ask(db, source, rolled or (statements[source.statement], bindings))
         gathered = _gather_parts(source, rows) if source.split else _gather(source, rows)
         for subject, made in gathered.items():
             found.setdefault(subject, {}).update({name: tuple(points) for name, points in made.items()})
     return found
+
+
+def _ask(db: Database, source: SourceSpec, words: tuple[str, Mapping[str, object]]) -> Iterable[Any]:
+    if source.origin is None:
+        return db.execute(*words)
+    return read_rows(source, lambda: db.execute(*words))
 
 
 def _gather(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, Sequence[Point]]]:
@@ -125,8 +133,8 @@ def _gather(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str, Sequ
         for index, name in enumerate(source.columns):
             means, lows, highs = figures[3 * index : 3 * index + 3]
             points = tuple(map(_POINT, zip(times, means, lows, highs, strict=True)))
-            if None in means:
-                points = tuple(point for point in points if point.mean is not None)
+            if None in means or not math.isfinite(sum(means) + sum(lows) + sum(highs)):
+                points = tuple(point for point in points if _is_known(point))
             lists[name] = (*lists.get(name, ()), *points)
     return gathered
 
@@ -138,9 +146,15 @@ def _gather_parts(source: SourceSpec, rows: Iterable[Any]) -> dict[str, dict[str
         lists = gathered.setdefault(subject, {})
         for index, column in enumerate(source.columns):
             mean, low, high = values[3 * index : 3 * index + 3]
-            if mean is not None:
-                lists.setdefault(f"{column}/{part}", []).append(Point(ts, mean, low, high))
+            point = Point(ts, mean, low, high)
+            if _is_known(point):
+                lists.setdefault(f"{column}/{part}", []).append(point)
     return gathered
+
+
+def _is_known(point: Point) -> bool:
+    """Infinity is what a server says of a speed that it could not measure."""
+    return point.mean is not None and all(map(math.isfinite, point[1:]))
 
 
 def draw_charts(

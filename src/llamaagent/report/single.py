@@ -49,7 +49,8 @@ def build_single(
     path = os.path.abspath(choices.single_file or "report.html")
     look = Look("style.css", None, choices.links, choices.sections, choices.templates, cache_directory)
     source = Source(database, zone, choices, look, title or TITLE)
-    content = one_file(source, clock.now() if now is None else now)
+    failed: dict[str, str] = {}
+    content = one_file(source, clock.now() if now is None else now, failed=failed)
     try:
         handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644 if public else 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -57,15 +58,20 @@ def build_single(
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise CannotCreateError(f"cannot write {path}: {error.strerror}") from error
-    return BuildResult(path, 1, 0, 0, (), 1, clock.monotonic() - begin)
+    return BuildResult(path, 1, 0, 0, tuple(failed.items()), 1, clock.monotonic() - begin)
 
 
 def one_file(
-    source: Source, now: int, window: tuple[int, int] | None = None, written: int | None = None
+    source: Source,
+    now: int,
+    window: tuple[int, int] | None = None,
+    written: int | None = None,
+    failed: dict[str, str] | None = None,
 ) -> bytes:
     """Read and fill a whole site, and return it as one page.
 
     window: a span instead of the day before now. written: when states are read that do not belong to it any more.
+    failed: takes up what could not be made, and why.
     """
     import base64
 
@@ -82,6 +88,8 @@ def one_file(
     told = source.read(now, None, window)
     pages = Pages(told.report, told.sections, told.usage, source.zone, look, {})
     made = {path: content for path, content in render(told, pages, look) if path.endswith(".html")}
+    if failed is not None:
+        failed |= {one.spec.key: one.failure for one in told.sections if one.failure} | pages.failed
     return join({"index.html": made.pop("index.html"), **made}, style)
 
 

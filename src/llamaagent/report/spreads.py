@@ -18,12 +18,15 @@ _BARRED = (1, 2)  # generation speed, prompt speed
 def spread(
     requests: Iterable[tuple[str, float | None, float | None, float | None, float | None]],
 ) -> tuple[dict[str, tuple[Distribution, ...]], dict[str, tuple[HistogramRow, ...]]]:
-    """(distributions, histograms) by profile. requests: profile and the four figures of each, None = not known."""
+    """(distributions, histograms) by profile. requests: profile and the four figures of each, None = not known.
+
+    Infinity is not known either: so a server puts a speed that it could not measure.
+    """
     values: dict[str, tuple[list[float], ...]] = {}
     for profile, *figures in requests:
         lists = values.setdefault(profile, tuple([] for _ in range(_FIGURES)))
         for found, value in zip(lists, figures, strict=True):
-            if value is not None:
+            if value is not None and math.isfinite(value):
                 found.append(value)
     distributions, histograms = {}, {}
     for profile, lists in values.items():

@@ -1,11 +1,14 @@
 """What the database holds, table by table: rows, bytes, from when to when, and how long that is kept.
 
-Rows and bytes are counted while the file is small. Of a large one a build tells what upkeep noted with the last backup.
+To count rows and bytes is to read the whole file, so that is done once a day, or when it has grown by a quarter. Of a
+large one a build tells what upkeep noted with the last backup.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from llamaagent.report.figures import format_duration
@@ -18,14 +21,18 @@ if TYPE_CHECKING:
 
     Sizes = Mapping[str, tuple[int | None, int | None]]  # table -> rows, bytes
 
-_SMALL_BYTES = 4 * 1024 * 1024  # up to here all pages are read in some milliseconds
+_COUNTED_BYTES = 64 * 1024 * 1024  # up to here all pages are read in a fraction of a second
+_DAY_S = 86_400
+_NOTE = "tables.json"
 _ROLLUPS = "rollups_"
 
 
-def read_stored(reader: Reader, kept: tuple[tuple[str, int | None], ...]) -> Stored:
+def read_stored(
+    reader: Reader, kept: tuple[tuple[str, int | None], ...], cache_directory: str | None = None
+) -> Stored:
     """All of it, the largest first. kept: (table, seconds or None = for ever) as the settings say."""
     told = {name: "for ever" if keep_s is None else format_duration(keep_s) for name, keep_s in kept}
-    sizes, noted_ts = _read_sizes(reader)
+    sizes, noted_ts = _read_sizes(reader, cache_directory)
     tables = [
         StoredTable(
             name, *sizes.get(name, (None, None)), from_ts, to_ts, _words(name, kept_by, told), kept_by
@@ -50,17 +57,57 @@ def _words(name: str, kept_by: str | None, told: Mapping[str, str]) -> str:
     return told.get(name, "" if kept_by or not told else "for ever")
 
 
-def _read_sizes(reader: Reader) -> tuple[Sizes, int | None]:
-    """(rows and bytes of each table, when they were noted: None = counted now)."""
+def _read_sizes(reader: Reader, cache_directory: str | None) -> tuple[Sizes, int | None]:
+    """(rows and bytes of each table, when they were counted: None = never yet)."""
     ((noted, size_bytes),) = reader.db.execute(reader.sql["read_table_sizes"])
-    if size_bytes <= _SMALL_BYTES:
-        from llamaagent.store.info import table_sizes
-
-        db: Any = reader.db
-        counted = {one.name: (one.rows, one.size_bytes) for one in table_sizes(db)}
-        rows = () if counted else reader.db.execute(reader.sql["read_table_rows"])
-        return counted or {name: (count, None) for name, count in rows}, None
+    if size_bytes <= _COUNTED_BYTES:
+        kept = _recall(cache_directory, size_bytes, reader.now)
+        if kept is not None:
+            return kept
+        counted = _count(reader)
+        _keep(cache_directory, size_bytes, reader.now, counted)
+        return counted, reader.now
     if noted is None:
         return {}, None
     found = json.loads(noted)
-    return {name: (count, size) for name, (count, size) in found["tables"].items()}, int(found["ts"])
+    return _sizes(found["tables"]), int(found["ts"])
+
+
+def _count(reader: Reader) -> Sizes:
+    """Read every page once; where SQLite cannot tell sizes, rows alone."""
+    from llamaagent.store.info import table_sizes
+
+    db: Any = reader.db
+    counted = {one.name: (one.rows, one.size_bytes) for one in table_sizes(db)}
+    rows = () if counted else reader.db.execute(reader.sql["read_table_rows"])
+    return counted or {name: (count, None) for name, count in rows}
+
+
+def _recall(folder: str | None, size_bytes: int, now: int) -> tuple[Sizes, int] | None:
+    """What an earlier build counted, while the file has hardly grown since, and for a day."""
+    if folder is None:
+        return None
+    try:
+        with open(os.path.join(folder, _NOTE), encoding="utf-8") as file:
+            found = json.load(file)
+        young = 0 <= now - found["ts"] < _DAY_S
+        alike = found["size_bytes"] <= size_bytes <= 1.25 * found["size_bytes"]
+        return (_sizes(found["tables"]), int(found["ts"])) if young and alike else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _keep(folder: str | None, size_bytes: int, now: int, counted: Sizes) -> None:
+    """For the builds of the next day; where that cannot be done, each counts."""
+    if folder is None:
+        return
+    path = os.path.join(folder, _NOTE)
+    with contextlib.suppress(OSError):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+            json.dump({"ts": now, "size_bytes": size_bytes, "tables": counted}, file)
+        os.replace(f"{path}.{os.getpid()}", path)
+
+
+def _sizes(tables: Mapping[str, Any]) -> Sizes:
+    return {name: (count, size) for name, (count, size) in tables.items()}
