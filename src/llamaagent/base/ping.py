@@ -34,7 +34,7 @@ def ping(url: str, timeout_s: float) -> str | None:
 
     The limit holds for name resolution and slow answers too: the asking is left to a thread that nobody waits for.
     """
-    return _limited(lambda: _ask(url, timeout_s), timeout_s)
+    return _limited(lambda: ask(url, timeout_s), timeout_s)
 
 
 def _limited(ask: Callable[[], str | None], timeout_s: float) -> str | None:
@@ -44,10 +44,15 @@ def _limited(ask: Callable[[], str | None], timeout_s: float) -> str | None:
     thread = Thread(target=lambda: answers.append(ask()), daemon=True)
     thread.start()
     thread.join(timeout_s)
-    return answers[0] if answers else f"no answer within {timeout_s:g} s"
+    return answers[0] if answers else _late(timeout_s)
 
 
-def _ask(url: str, timeout_s: float) -> str | None:
+def _late(timeout_s: float) -> str:
+    return f"no answer within {timeout_s:g} s"
+
+
+def ask(url: str, timeout_s: float) -> str | None:
+    """The same in the thread that calls; the limit holds for each step of it alone."""
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
@@ -60,7 +65,11 @@ def _ask(url: str, timeout_s: float) -> str | None:
     except HTTPError as error:
         error.close()
         return f"the answer was {error.code}"
+    except TimeoutError:  # the socket's limit may run out just before the whole one
+        return _late(timeout_s)
     except URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            return _late(timeout_s)
         return str(getattr(error.reason, "strerror", None) or error.reason)
     except (OSError, HTTPException, ValueError) as error:  # their texts may quote the URL
         return getattr(error, "strerror", None) or type(error).__name__
