@@ -125,6 +125,14 @@ def test_a_file_that_is_no_status_costs_one_line(tmp_path: Path, site: Callable[
     assert "no answer" in rows(page)["odd"]
 
 
+def test_a_server_that_is_not_there_is_told_in_the_systems_words(
+    tmp_path: Path, site: Callable[..., str], free_port: int
+) -> None:
+    done, _ = index(tmp_path, site("good"), f"http://127.0.0.1:{free_port}/")
+    assert done.returncode == 0
+    assert done.stderr == f"http://127.0.0.1:{free_port}/: cannot be read: Connection refused\n"
+
+
 def test_hostile_words_of_a_site_stay_words(tmp_path: Path, site: Callable[..., str]) -> None:
     nasty = '<script>"&\ud800\x00'
     done, page = index(

@@ -64,7 +64,9 @@ def _read(place: str, out: str, timeout_s: float) -> SiteRow:
         )
         return read_status(place, f"{link}index.html", data)
     except (OSError, ValueError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        cause = getattr(error, "reason", None)
+        inner = cause if isinstance(cause, OSError) else error  # urllib wraps what happened
+        reason = getattr(inner, "strerror", None) or " ".join(str(inner).split()) or type(error).__name__
         return SiteRow(place, f"{link}index.html", place, None, f"cannot be read: {reason}")
 
 

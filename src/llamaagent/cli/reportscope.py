@@ -58,9 +58,10 @@ def _check_project(name: str, opened: Opened, db: Connection) -> None:
     known |= {profile.project for profile in opened.site.profiles}
     known |= {row.project for row in InstanceStore(db).newest()}
     if name not in known:
-        from difflib import get_close_matches
+        from llamaagent.config.near import nearest
 
-        near = get_close_matches(name, sorted(known), 1)
+        near = nearest(name, sorted(known))
         raise UsageError(
-            f"no project is named {name}", hint=f"did you mean {near[0]}?" if near else "llamaagent quota"
+            f"no project is named {name}",
+            hint="llamaagent quota" if near is None else f"did you mean {near}?",
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llamaagent.base.errors import ConfigError, InstallError
 from llamaagent.base.record import NamedTuple
+from llamaagent.report.notes import find_note, leave_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,22 +143,17 @@ def _parsed_path(text: str, folder: str) -> str:
 
 def _read_parsed(text: str, folder: str) -> dict[str, Any] | None:
     try:
-        with open(_parsed_path(text, folder), encoding="utf-8") as file:
-            kept = json.load(file)
+        kept = json.loads(find_note(_parsed_path(text, folder)))
         found: dict[str, Any] = kept["data"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return None
     return found if kept["text"] == text else None
 
 
 def _keep_parsed(text: str, data: dict[str, Any], folder: str) -> None:
-    """For the next build; where that cannot be done, it parses once more."""
-    path = _parsed_path(text, folder)
-    with contextlib.suppress(OSError, TypeError, ValueError):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
-            json.dump({"text": text, "data": data}, file)
-        os.replace(f"{path}.{os.getpid()}", path)
+    """Not what JSON does not know, such as a date, which is no part of a chart."""
+    with contextlib.suppress(TypeError, ValueError):
+        leave_note(_parsed_path(text, folder), json.dumps({"text": text, "data": data}))
 
 
 def _series_spec(item: Mapping[str, Any]) -> SeriesSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from llamaagent import __version__
+from llamaagent.report.notes import find_note, leave_note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,26 +44,14 @@ def see(argv: Sequence[str], now: int) -> str | None:
 
 def told_before(directory: str, seen: str) -> str | None:
     """What the last build told, when it saw the same and its first page is still there; else None."""
-    try:
-        with open(os.path.join(directory, NOTE), encoding="utf-8") as file:
-            before, _, told = file.read().partition("\n")
-    except (OSError, UnicodeDecodeError):
-        return None
+    before, _, told = find_note(os.path.join(directory, NOTE)).partition("\n")
     same = before == seen and os.path.exists(os.path.join(directory, "index.html"))
     return told or None if same else None
 
 
 def note(directory: str, seen: str, told: str) -> None:
-    """Leave a note for the next build; without it that one does the work once more, no harm."""
-    path = os.path.join(directory, NOTE)
-    fresh = f"{path}.new"
-    try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it names the database
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(f"{seen}\n{told}")
-        os.replace(fresh, path)
-    except OSError:
-        return
+    """Leave a note for the next build; it names the database, so it is the owner's alone."""
+    leave_note(os.path.join(directory, NOTE), f"{seen}\n{told}")
 
 
 def _stat(path: str) -> str:

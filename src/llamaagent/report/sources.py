@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llamaagent.base.errors import ConfigError
+from llamaagent.config.near import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -66,8 +67,6 @@ def _check_row(row: Sequence[Any], begin: int, place: str) -> None:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
     names = sorted(known)
-    near = get_close_matches(name, names, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    near = nearest(name, names)
+    return f"there are {', '.join(names)}" if near is None else f"did you mean {near}?"

@@ -6,13 +6,13 @@ large one a build tells what upkeep noted with the last backup.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from llamaagent.report.figures import format_duration
 from llamaagent.report.model import Stored, StoredTable
+from llamaagent.report.notes import find_note, leave_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,9 @@ def _read_sizes(reader: Reader, cache_directory: str | None) -> tuple[Sizes, int
         if kept is not None:
             return kept
         counted = _count(reader)
-        _keep(cache_directory, size_bytes, reader.now, counted)
+        if cache_directory is not None:
+            note = {"ts": reader.now, "size_bytes": size_bytes, "tables": counted}
+            leave_note(os.path.join(cache_directory, _NOTE), json.dumps(note))
         return counted, reader.now
     if noted is None:
         return {}, None
@@ -88,25 +90,12 @@ def _recall(folder: str | None, size_bytes: int, now: int) -> tuple[Sizes, int] 
     if folder is None:
         return None
     try:
-        with open(os.path.join(folder, _NOTE), encoding="utf-8") as file:
-            found = json.load(file)
+        found = json.loads(find_note(os.path.join(folder, _NOTE)))
         young = 0 <= now - found["ts"] < _DAY_S
         alike = found["size_bytes"] <= size_bytes <= 1.25 * found["size_bytes"]
         return (_sizes(found["tables"]), int(found["ts"])) if young and alike else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
-
-
-def _keep(folder: str | None, size_bytes: int, now: int, counted: Sizes) -> None:
-    """For the builds of the next day; where that cannot be done, each counts."""
-    if folder is None:
-        return
-    path = os.path.join(folder, _NOTE)
-    with contextlib.suppress(OSError):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
-            json.dump({"ts": now, "size_bytes": size_bytes, "tables": counted}, file)
-        os.replace(f"{path}.{os.getpid()}", path)
 
 
 def _sizes(tables: Mapping[str, Any]) -> Sizes:
